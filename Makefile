@@ -1,0 +1,61 @@
+# `make demo` and `make test` set up all that they need. Python 3.11 or newer must be on the PATH (PYTHON names another).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+AZURITE := tests/world/node_modules/.package-lock.json
+
+.PHONY: help demo test lint unit bench lock clean
+
+help:
+	@echo 'make demo   reconcile examples/estate and print the report (needs Python alone)'
+	@echo 'make test   install what the tests need, lint, and run them all (needs Node 20 for Azurite; Terraform for the'
+	@echo '            tests that use it)'
+	@echo 'make unit   the tests that need neither Azurite nor Terraform'
+	@echo 'make bench  what reading costs, as ratios'
+	@echo 'make lock   compile requirements.txt and requirements-dev.txt anew'
+
+demo: $(VENV)/runtime
+	@$(BIN)/trueup reconcile --estate examples/estate --as-of 2026-11-24T06:00:00Z --run-id demo; \
+	status=$$?; test $$status -eq 0 -o $$status -eq 2
+
+test: lint $(AZURITE)
+	$(BIN)/pytest --cov --cov-report=term --cov-fail-under=95
+
+lint: $(VENV)/dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+
+unit: $(VENV)/dev
+	$(BIN)/pytest -m 'not azurite and not terraform'
+
+bench: $(VENV)/dev $(AZURITE)
+	$(BIN)/python -m bench
+
+lock: $(VENV)/dev
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --custom-compile-command 'make lock' \
+		pyproject.toml --output-file requirements.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --custom-compile-command 'make lock' \
+		--constraints requirements.txt --group dev --output-file requirements-dev.txt
+
+clean:
+	rm -rf $(VENV) tests/world/node_modules examples/estate/tables .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+		f"trueup needs Python 3.11 or newer; {sys.executable} is {sys.version.split()[0]}. Set PYTHON=…")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/runtime: requirements.txt pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+$(VENV)/dev: requirements-dev.txt $(VENV)/runtime
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	@touch $@
+
+$(AZURITE): tests/world/package-lock.json
+	npm ci --prefix tests/world --no-audit --no-fund

@@ -1,0 +1,146 @@
+"""Blobs of an estate in Azure Blob Storage."""
+
+import base64
+from collections.abc import AsyncIterator, Sequence
+from typing import Final, Protocol
+from urllib.parse import urlsplit
+
+from azure.core import MatchConditions
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.storage.blob import BlobProperties
+from azure.storage.blob.aio import BlobServiceClient
+
+from adapters.azure_errors import translated
+from adapters.azure_retries import BlobRetryPolicy, JitteredTransport, RetryLimits
+from adapters.blob_store import BlobPart, BlobPlace
+from records.errors import AccountNotAllowedError
+from records.locks import read_lock
+from records.readings import BlobFacts, ContentSighting
+
+_NAMES_PER_PAGE: Final = 5000
+
+
+class Connect(Protocol):
+    """How clients are made: with an identity, or with a connection string."""
+
+    def __call__(self, account_url: str | None) -> BlobServiceClient:
+        """A client for the estate's own account (None) or another one."""
+
+
+class AzureBlobStore:
+    """A `BlobStore` on one or more storage accounts.
+
+    A record may name a market's own account. trueup's identity is sent there only when the host ends in one of
+    ``allowed_host_suffixes``: else whoever writes a registry record could have a token sent to a host of their own.
+    """
+
+    def __init__(self, connect: Connect, *, allowed_host_suffixes: Sequence[str]) -> None:
+        self._connect = connect
+        self._allowed_host_suffixes = tuple(allowed_host_suffixes)
+        self._clients: dict[str | None, BlobServiceClient] = {}
+
+    async def names(self, *, container: str, prefix: str = "") -> AsyncIterator[str]:
+        client = self._client(None, container).get_container_client(container)
+        with translated(container):
+            async for name in client.list_blob_names(name_starts_with=prefix or None, results_per_page=_NAMES_PER_PAGE):
+                yield name
+
+    async def read(
+        self, place: BlobPlace, *, start_byte: int = 0, length_bytes: int, if_match: str | None = None
+    ) -> BlobPart:
+        client = self._client(place.account_url, place).get_blob_client(place.container, place.name)
+        with translated(place):
+            download = await client.download_blob(
+                offset=start_byte,
+                length=length_bytes,
+                max_concurrency=1,
+                etag=if_match,
+                match_condition=MatchConditions.IfNotModified if if_match else None,
+            )
+            content = await download.readall()
+        return BlobPart(content=content, facts=_facts(download.properties))
+
+    async def sightings(self, place: BlobPlace) -> tuple[ContentSighting, ...]:
+        client = self._client(place.account_url, place).get_container_client(place.container)
+        with translated(place):
+            blobs = client.list_blobs(name_starts_with=place.name, include=["snapshots", "versions"])
+            return tuple(
+                [
+                    ContentSighting(at=blob.last_modified, content_md5=_md5_hex(blob))
+                    async for blob in blobs
+                    if blob.name == place.name
+                ]
+            )
+
+    async def close(self) -> None:
+        for client in self._clients.values():
+            await client.close()
+
+    def _client(self, account_url: str | None, place: object) -> BlobServiceClient:
+        if account_url not in self._clients:
+            if account_url is not None and not self._is_allowed(account_url):
+                raise AccountNotAllowedError(str(place), f"{account_url} is not an allowed storage account")
+            self._clients[account_url] = self._connect(account_url)
+        return self._clients[account_url]
+
+    def _is_allowed(self, account_url: str) -> bool:
+        url = urlsplit(account_url)
+        return (
+            url.scheme == "https"
+            and url.username is None
+            and not url.query
+            and (url.hostname or "").endswith(self._allowed_host_suffixes)
+        )
+
+
+def connect_with_identity(own_account_url: str, credential: AsyncTokenCredential, limits: RetryLimits) -> Connect:
+    """Clients that authenticate with a token: for the estate's own account and for every market's."""
+
+    def connect(account_url: str | None) -> BlobServiceClient:
+        return BlobServiceClient(
+            account_url or own_account_url,
+            credential=credential,
+            retry_policy=BlobRetryPolicy(limits),
+            transport=JitteredTransport(),
+        )
+
+    return connect
+
+
+def connect_with_string(connection_string: str, limits: RetryLimits) -> Connect:
+    """Clients of the one account that a connection string names: Azurite, or an account that still allows keys."""
+
+    def connect(account_url: str | None) -> BlobServiceClient:
+        if account_url is not None:
+            raise AccountNotAllowedError(
+                account_url, "a connection string opens no other account; use an identity (ESTATE_ACCOUNT_URL)"
+            )
+        return BlobServiceClient.from_connection_string(
+            connection_string, retry_policy=BlobRetryPolicy(limits), transport=JitteredTransport()
+        )
+
+    return connect
+
+
+def _facts(properties: BlobProperties) -> BlobFacts:
+    return BlobFacts(
+        name=str(properties.name),
+        etag=str(properties.etag),
+        last_modified=properties.last_modified,
+        size_bytes=_whole_size(properties),
+        content_md5=_md5_hex(properties),
+        lock=read_lock(leased=properties.lease.state == "leased", metadata=properties.metadata or {}),
+    )
+
+
+def _whole_size(properties: BlobProperties) -> int:
+    """The size after the ``/`` of Content-Range; ``size`` is only that of the range."""
+    _, slash, total = str(properties.content_range or "").rpartition("/")
+    return int(total) if slash else int(properties.size)
+
+
+def _md5_hex(properties: BlobProperties) -> str | None:
+    md5 = properties.content_settings.content_md5
+    if not md5:
+        return None
+    return bytes(md5).hex() if not isinstance(md5, str) else base64.b64decode(md5).hex()

@@ -1,0 +1,245 @@
+"""Results in Azure Table Storage.
+
+Table ``reconcileresults``: a partition a market, with the rows ``latest:{stack}`` and ``history:{stack}:{newest first}:{run}``.
+Table ``reconcileruns``: one partition, newest first. One entity-group transaction a market and run writes both rows of every
+stack. A transaction takes 100 rows at most, so a market of more than 50 stacks takes one for every 50 of them.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from azure.core import MatchConditions
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.exceptions import ResourceNotFoundError
+from azure.data.tables import TableEntity, TableTransactionError
+from azure.data.tables.aio import TableClient, TableServiceClient
+from pydantic import ValidationError
+
+from adapters.azure_errors import service_code, translated
+from adapters.azure_retries import JitteredTransport, RetryLimits
+from adapters.table_keys import (
+    HISTORY,
+    LATEST,
+    RUNS_PARTITION,
+    history_key,
+    latest_key,
+    market_key,
+    newest_first,
+    run_key,
+    starting_with,
+)
+from records.errors import StoreUnavailableError
+from records.report import RunRow
+from records.results import Run, StackResult, StoredResult
+
+RESULTS_TABLE: Final = "reconcileresults"
+RUNS_TABLE: Final = "reconcileruns"
+_STACKS_PER_TRANSACTION: Final = 50
+_ROWS_PER_TRANSACTION: Final = 100
+_SAVE_ATTEMPTS: Final = 5
+_WRITTEN_BY_ANOTHER_RUN: Final = {"UpdateConditionNotSatisfied", "EntityAlreadyExists", "ResourceNotFound"}
+_RANGE: Final = "PartitionKey eq @partition and RowKey ge @first and RowKey lt @end"
+_REPLACE: Final = {"mode": "replace"}
+
+_Operation = tuple[str, dict[str, Any], dict[str, Any]]
+
+
+class AzureResultStore:
+    """A `ResultStore` on a storage account's tables."""
+
+    def __init__(self, service: TableServiceClient) -> None:
+        self._service = service
+        self._results: TableClient = service.get_table_client(RESULTS_TABLE)
+        self._runs: TableClient = service.get_table_client(RUNS_TABLE)
+
+    async def prepare(self) -> None:
+        """Makes the tables where they are missing.
+
+        Raises:
+            StoreError
+        """
+        with translated("tables"):
+            await asyncio.gather(
+                self._service.create_table_if_not_exists(RESULTS_TABLE),
+                self._service.create_table_if_not_exists(RUNS_TABLE),
+            )
+
+    async def close(self) -> None:
+        await self._service.close()
+
+    async def latest_of_market(self, *, market: str) -> Mapping[str, StoredResult]:
+        rows = self._rows(market, *starting_with(LATEST))
+        with translated(RESULTS_TABLE):
+            stored = [_stored(row) async for row in rows]
+        return {item.result.stack: item for item in stored if item}
+
+    async def latest_of_stack(self, *, market: str, stack: str) -> StoredResult | None:
+        with translated(RESULTS_TABLE):
+            try:
+                row = await self._results.get_entity(market_key(market), latest_key(stack))
+            except ResourceNotFoundError as error:
+                if service_code(error) == "ResourceNotFound":
+                    return None
+                raise
+        return _stored(row)
+
+    async def history_of_stack(self, *, market: str, stack: str) -> AsyncIterator[StoredResult]:
+        with translated(RESULTS_TABLE):
+            async for row in self._rows(market, *starting_with(f"{HISTORY}:{stack}")):
+                stored = _stored(row)
+                if stored:
+                    yield stored
+
+    async def save_market(self, *, run: Run, market: str, results: Iterable[StackResult]) -> None:
+        pending = {result.stack: result for result in results}
+        for _ in range(_SAVE_ATTEMPTS):
+            with translated(RESULTS_TABLE):
+                try:
+                    for operations in _transactions(run, market, pending, await self._latest_rows(market)):
+                        await self._results.submit_transaction(operations)
+                    return
+                except TableTransactionError as error:
+                    if service_code(error) not in _WRITTEN_BY_ANOTHER_RUN:
+                        raise
+        raise StoreUnavailableError(RESULTS_TABLE, f"other runs kept writing market {market} at the same moment")
+
+    async def prune_market(self, *, market: str, started_before: datetime) -> int:
+        first, end = starting_with(HISTORY)
+        with translated(RESULTS_TABLE):
+            rows = self._results.query_entities(
+                f"{_RANGE} and run_started_at lt @cutoff",
+                parameters={
+                    "partition": market_key(market),
+                    "first": first,
+                    "end": end,
+                    "cutoff": started_before,
+                },
+                select=["PartitionKey", "RowKey"],
+            )
+            return await _delete(self._results, [row async for row in rows])
+
+    async def save_run(self, *, row: RunRow) -> None:
+        entity = {
+            "PartitionKey": RUNS_PARTITION,
+            "RowKey": run_key(started_at=row.started_at, run_id=row.run_id),
+            "run_id": row.run_id,
+            "started_at": row.started_at,
+            "finished_at": row.finished_at,
+            "row": row.model_dump_json(),
+        }
+        with translated(RUNS_TABLE):
+            await self._runs.upsert_entity(entity, mode="replace")
+
+    async def newest_run(self) -> RunRow | None:
+        with translated(RUNS_TABLE):
+            rows = self._runs.query_entities(
+                "PartitionKey eq @partition", parameters={"partition": RUNS_PARTITION}, results_per_page=1
+            )
+            async for row in rows:
+                return RunRow.model_validate_json(str(row["row"]))
+        return None
+
+    async def prune_runs(self, *, started_before: datetime) -> int:
+        with translated(RUNS_TABLE):
+            rows = self._runs.query_entities(
+                "PartitionKey eq @partition and RowKey gt @newest_to_go",
+                parameters={
+                    "partition": RUNS_PARTITION,
+                    "newest_to_go": f"{newest_first(started_before)};",
+                },
+                select=["PartitionKey", "RowKey"],
+            )
+            return await _delete(self._runs, [row async for row in rows])
+
+    def _rows(self, market: str, first: str, end: str) -> AsyncIterator[TableEntity]:
+        rows: AsyncIterator[TableEntity] = self._results.query_entities(
+            _RANGE, parameters={"partition": market_key(market), "first": first, "end": end}
+        )
+        return rows
+
+    async def _latest_rows(self, market: str) -> dict[str, TableEntity]:
+        first, end = starting_with(LATEST)
+        rows = self._results.query_entities(
+            _RANGE,
+            parameters={"partition": market_key(market), "first": first, "end": end},
+            select=["PartitionKey", "RowKey", "run_started_at"],
+        )
+        return {str(row["RowKey"]): row async for row in rows}
+
+
+def connect_with_identity(
+    account_url: str, credential: AsyncTokenCredential, limits: RetryLimits
+) -> TableServiceClient:
+    return TableServiceClient(
+        account_url, credential=credential, transport=JitteredTransport(), **limits.policy_options()
+    )
+
+
+def connect_with_string(connection_string: str, limits: RetryLimits) -> TableServiceClient:
+    return TableServiceClient.from_connection_string(
+        connection_string, transport=JitteredTransport(), **limits.policy_options()
+    )
+
+
+def _transactions(
+    run: Run, market: str, results: Mapping[str, StackResult], latest: Mapping[str, TableEntity]
+) -> Iterator[list[_Operation]]:
+    """What a run writes of a market, in transactions: each stack's rows together, then the stacks that are no more."""
+    stacks = sorted(results)
+    for start in range(0, len(stacks), _STACKS_PER_TRANSACTION):
+        operations: list[_Operation] = []
+        for stack in stacks[start : start + _STACKS_PER_TRANSACTION]:
+            operations += _writes(run, market, results[stack], latest.get(latest_key(stack)))
+        yield operations
+    kept = {latest_key(stack) for stack in stacks}
+    gone = [row for key, row in latest.items() if key not in kept and not _is_newer(row, run)]
+    for start in range(0, len(gone), _ROWS_PER_TRANSACTION):
+        yield [("delete", dict(row), _if_unchanged(row)) for row in gone[start : start + _ROWS_PER_TRANSACTION]]
+
+
+def _writes(run: Run, market: str, result: StackResult, latest: TableEntity | None) -> list[_Operation]:
+    columns = {
+        "PartitionKey": market_key(market),
+        "run_id": run.run_id,
+        "run_started_at": run.started_at,
+        "verdict": str(result.verdict),
+        "severity": str(result.severity),
+        "result": result.model_dump_json(),
+    }
+    history = columns | {"RowKey": history_key(result.stack, started_at=run.started_at, run_id=run.run_id)}
+    newest = columns | {"RowKey": latest_key(result.stack)}
+    operations: list[_Operation] = [("upsert", history, dict(_REPLACE))]
+    if latest is None:
+        operations.append(("create", newest, {}))
+    elif not _is_newer(latest, run):
+        operations.append(("update", newest, _REPLACE | _if_unchanged(latest)))
+    return operations
+
+
+def _is_newer(row: TableEntity, run: Run) -> bool:
+    """Whether a later run wrote the row: an activity that is delivered again a day late must not undo it."""
+    started_at = row.get("run_started_at")
+    return isinstance(started_at, datetime) and started_at > run.started_at
+
+
+def _if_unchanged(row: TableEntity) -> dict[str, Any]:
+    return {"etag": row.metadata["etag"], "match_condition": MatchConditions.IfNotModified}
+
+
+async def _delete(table: TableClient, rows: list[TableEntity]) -> int:
+    for start in range(0, len(rows), _ROWS_PER_TRANSACTION):
+        await table.submit_transaction([("delete", dict(row)) for row in rows[start : start + _ROWS_PER_TRANSACTION]])
+    return len(rows)
+
+
+def _stored(row: Mapping[str, Any]) -> StoredResult | None:
+    try:
+        return StoredResult(
+            run_id=row["run_id"],
+            run_started_at=row["run_started_at"],
+            result=StackResult.model_validate_json(row["result"]),
+        )
+    except (KeyError, ValidationError):
+        return None

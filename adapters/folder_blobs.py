@@ -1,0 +1,150 @@
+"""Blobs of an estate in a folder of the same shape: ``DIR/registry``, ``DIR/trackers``, ``DIR/tfstate``, …
+
+What Azure says of a blob is found beside the file: the lock that Terraform's local backend leaves
+(``.{file}.lock.info``, hashicorp/terraform ``internal/states/statemgr/filesystem.go``), and snapshots as
+``.snapshots/{blob}@{time}``, the time as in ``2026-11-20T05:12:00Z``.
+"""
+
+import asyncio
+import base64
+import hashlib
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from adapters.blob_store import BlobPart, BlobPlace
+from records.errors import (
+    AccessDeniedError,
+    BlobChangedError,
+    BlobMissingError,
+    ContainerMissingError,
+    StoreUnavailableError,
+)
+from records.locks import LOCK_METADATA_KEY, Lock, read_lock
+from records.readings import BlobFacts, ContentSighting
+from records.timestamps import parse_utc
+
+_SNAPSHOTS: Final = ".snapshots"
+_LEFT_BY_THE_LOCAL_BACKEND: Final = ".tfstate.backup"
+_LOCK_MAX_BYTES: Final = 64 * 1024
+
+
+class FolderBlobStore:
+    """A `BlobStore` on a folder. Files whose names begin with a dot are no blobs."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    async def names(self, *, container: str, prefix: str = "") -> AsyncIterator[str]:
+        for name in await asyncio.to_thread(self._names, container, prefix):
+            yield name
+
+    async def read(
+        self, place: BlobPlace, *, start_byte: int = 0, length_bytes: int, if_match: str | None = None
+    ) -> BlobPart:
+        return await asyncio.to_thread(self._read, place, start_byte, length_bytes, if_match)
+
+    async def sightings(self, place: BlobPlace) -> tuple[ContentSighting, ...]:
+        return await asyncio.to_thread(self._sightings, place)
+
+    async def close(self) -> None:
+        """A folder holds nothing open."""
+
+    def _container(self, container: str, account_url: str | None) -> Path:
+        """Another account's containers are under ``accounts/{host}``, so that two accounts' keys never meet."""
+        base = self._root
+        if account_url is not None:
+            base = base / "accounts" / (urlsplit(account_url).hostname or "unknown")
+        folder = base / container
+        with _translated(container):
+            if not folder.is_dir():
+                raise ContainerMissingError(container, f"there is no folder {folder}")
+        return folder
+
+    def _names(self, container: str, prefix: str) -> list[str]:
+        folder = self._container(container, None)
+        with _translated(container):
+            names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+        return sorted(name for name in names if name.startswith(prefix) and _is_blob(name))
+
+    def _read(self, place: BlobPlace, start_byte: int, length_bytes: int, if_match: str | None) -> BlobPart:
+        path = self._container(place.container, place.account_url) / place.name
+        with _translated(place), path.open("rb") as file:
+            md5 = hashlib.file_digest(file, _md5).hexdigest() if start_byte == 0 else None
+            file.seek(start_byte)
+            content = file.read(length_bytes)
+            status = path.stat()
+            lock = _lock_beside(path)
+        etag = f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
+        if if_match not in {None, etag}:
+            raise BlobChangedError(str(place), "the file changed between two reads")
+        return BlobPart(
+            content=content,
+            facts=BlobFacts(
+                name=place.name,
+                etag=etag,
+                last_modified=datetime.fromtimestamp(status.st_mtime, UTC),
+                size_bytes=status.st_size,
+                content_md5=md5,
+                lock=lock,
+            ),
+        )
+
+    def _sightings(self, place: BlobPlace) -> tuple[ContentSighting, ...]:
+        folder = self._container(place.container, place.account_url) / _SNAPSHOTS
+        snapshots = (folder / place.name).parent
+        with _translated(place):
+            files = sorted(snapshots.iterdir()) if snapshots.is_dir() else []
+            found = []
+            for file in files:
+                name, _, taken_at = file.name.rpartition("@")
+                if name == Path(place.name).name:
+                    found.append(ContentSighting(at=_time_in_name(taken_at, file), content_md5=_file_md5(file)))
+        return tuple(found)
+
+
+def _is_blob(name: str) -> bool:
+    is_hidden = any(part.startswith(".") for part in name.split("/"))
+    return not is_hidden and not name.endswith(_LEFT_BY_THE_LOCAL_BACKEND)
+
+
+def _md5() -> "hashlib._Hash":
+    """MD5 because that is what Azure keeps of a blob; nothing is secured by it."""
+    return hashlib.md5(usedforsecurity=False)
+
+
+def _file_md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, _md5).hexdigest()
+
+
+def _time_in_name(text: str, file: Path) -> datetime:
+    try:
+        return parse_utc(text)
+    except ValueError as error:
+        raise StoreUnavailableError(str(file), f"a snapshot's name ends in its time: {error}") from None
+
+
+def _lock_beside(path: Path) -> Lock | None:
+    info = path.with_name(f".{path.name}.lock.info")
+    try:
+        with info.open("rb") as file:
+            described = base64.b64encode(file.read(_LOCK_MAX_BYTES)).decode()
+    except FileNotFoundError:
+        return None
+    return read_lock(leased=True, metadata={LOCK_METADATA_KEY: described})
+
+
+@contextmanager
+def _translated(place: object) -> Iterator[None]:
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        raise BlobMissingError(str(place), "no such file") from None
+    except PermissionError:
+        raise AccessDeniedError(str(place), "the file may not be read") from None
+    except OSError as error:
+        raise StoreUnavailableError(str(place), error.strerror or type(error).__name__) from None

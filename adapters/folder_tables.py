@@ -1,0 +1,126 @@
+"""Results beside an estate on disk: ``DIR/tables/reconcileresults/{market}/{newest first}-{run}.json``, and the runs.
+
+A market's results of one run are one file, put in place by a rename: that is the transaction. The names sort newest first,
+so a stack's latest is in the first file.
+"""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from adapters.table_keys import newest_first
+from records.errors import AccessDeniedError, StoreUnavailableError
+from records.report import RunRow
+from records.results import Run, StackResult, StoredResult
+
+_RESULTS: Final = "reconcileresults"
+_RUNS: Final = "reconcileruns"
+
+
+class _MarketRun(BaseModel):
+    """A file: one market's results of one run."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run: Run
+    results: tuple[StackResult, ...]
+
+
+class FolderResultStore:
+    """A `ResultStore` in a folder, for one writer at a time."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root / "tables"
+
+    async def latest_of_market(self, *, market: str) -> Mapping[str, StoredResult]:
+        newest = await asyncio.to_thread(lambda: next(self._market_runs(market), None))
+        return {item.result.stack: item for item in _stored(newest)} if newest else {}
+
+    async def latest_of_stack(self, *, market: str, stack: str) -> StoredResult | None:
+        return (await self.latest_of_market(market=market)).get(stack)
+
+    async def history_of_stack(self, *, market: str, stack: str) -> AsyncIterator[StoredResult]:
+        for market_run in self._market_runs(market):
+            for item in _stored(market_run):
+                if item.result.stack == stack:
+                    yield item
+
+    async def save_market(self, *, run: Run, market: str, results: Iterable[StackResult]) -> None:
+        file = _MarketRun(run=run, results=tuple(results))
+        await asyncio.to_thread(self._write, self._folder(market), run.started_at, run.run_id, file)
+
+    async def prune_market(self, *, market: str, started_before: datetime) -> int:
+        return await asyncio.to_thread(self._prune, self._folder(market), started_before, 1)
+
+    async def save_run(self, *, row: RunRow) -> None:
+        await asyncio.to_thread(self._write, self._root / _RUNS, row.started_at, row.run_id, row)
+
+    async def newest_run(self) -> RunRow | None:
+        def read() -> RunRow | None:
+            with _translated(_RUNS):
+                newest = next(iter(_newest_first(self._root / _RUNS)), None)
+                return RunRow.model_validate_json(newest.read_bytes()) if newest else None
+
+        return await asyncio.to_thread(read)
+
+    async def prune_runs(self, *, started_before: datetime) -> int:
+        return await asyncio.to_thread(self._prune, self._root / _RUNS, started_before, 0)
+
+    async def prepare(self) -> None:
+        """A folder is made when the first file is written to it."""
+
+    async def close(self) -> None:
+        """A folder holds nothing open."""
+
+    def _folder(self, market: str) -> Path:
+        return self._root / _RESULTS / market.replace("/", "+")
+
+    def _market_runs(self, market: str) -> Iterator[_MarketRun]:
+        with _translated(_RESULTS):
+            for file in _newest_first(self._folder(market)):
+                try:
+                    yield _MarketRun.model_validate_json(file.read_bytes())
+                except ValidationError:
+                    continue
+
+    def _write(self, folder: Path, started_at: datetime, run_id: str, content: BaseModel) -> None:
+        with _translated(folder.name):
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile("w", dir=folder, prefix=".", delete=False) as file:
+                file.write(content.model_dump_json(indent=1))
+            Path(file.name).replace(folder / f"{newest_first(started_at)}-{run_id}.json")
+
+    def _prune(self, folder: Path, started_before: datetime, keep: int) -> int:
+        with _translated(folder.name):
+            last_to_stay = f"{newest_first(started_before)}:"
+            old = [file for file in _newest_first(folder)[keep:] if file.name >= last_to_stay]
+            for file in old:
+                file.unlink(missing_ok=True)
+            return len(old)
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.glob("*.json") if not file.name.startswith("."))
+
+
+def _stored(market_run: _MarketRun) -> list[StoredResult]:
+    run = market_run.run
+    return [
+        StoredResult(run_id=run.run_id, run_started_at=run.started_at, result=result) for result in market_run.results
+    ]
+
+
+@contextmanager
+def _translated(place: str) -> Iterator[None]:
+    try:
+        yield
+    except PermissionError:
+        raise AccessDeniedError(place, "the folder may not be written or read") from None
+    except OSError as error:
+        raise StoreUnavailableError(place, error.strerror or type(error).__name__) from None

@@ -1,0 +1,88 @@
+"""Every setting of trueup, read from the environment (docs/configuration.md)."""
+
+from typing import Annotated, Final, Self
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from records.errors import SettingsError
+
+_PUBLIC_CLOUD_AND_SOVEREIGN: Final = (
+    ".blob.core.windows.net",
+    ".blob.storage.azure.net",
+    ".blob.core.usgovcloudapi.net",
+    ".blob.core.chinacloudapi.cn",
+)
+
+
+def _comma_separated(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+class Settings(BaseSettings):
+    """Named as in the environment, in capitals. Times are in the unit that the name ends in."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    estate_account_url: str | None = Field(
+        default=None, description="Blob endpoint of the estate's storage account; reached with an identity."
+    )
+    estate_connection_string: SecretStr | None = Field(
+        default=None, description="Instead of the URL: a connection string, for Azurite."
+    )
+    results_account_url: str | None = Field(
+        default=None,
+        description="Table endpoint for results; by default the estate account's own.",
+    )
+    results_connection_string: SecretStr | None = Field(
+        default=None, description="Instead of the URL: a connection string for the tables, for Azurite."
+    )
+    state_account_host_suffixes: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)] = Field(
+        default=_PUBLIC_CLOUD_AND_SOVEREIGN,
+        description="Hosts that a registry record's account_url may end in; the identity is sent nowhere else.",
+    )
+    registry_container: str = Field(default="registry", description="Container of the registry records.")
+    trackers_container: str = Field(default="trackers", description="Container of the version trackers.")
+    states_container: str = Field(
+        default="tfstate", description="Container of the states whose registry entry names no other."
+    )
+    fan_out_width: int = Field(default=16, ge=1, le=256, description="Markets reconciled side by side.")
+    in_flight_minutes: int = Field(
+        default=60, ge=1, description="A lock younger than this is a deploy that is running."
+    )
+    reread_delay_seconds: float = Field(
+        default=3, ge=0, le=60, description="Wait before records that disagree are read once more."
+    )
+    retention_days: int = Field(
+        default=400, ge=1, description="How long history rows and runs are kept; the latest stay for ever."
+    )
+    retry_total: int = Field(default=5, ge=0, le=20, description="Tries after the first, of each request.")
+    retry_backoff_seconds: float = Field(
+        default=0.8, gt=0, le=30, description="First wait between tries; doubles, to 30 s at most."
+    )
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Self:
+        for url, string, name in (
+            (self.estate_account_url, self.estate_connection_string, "ESTATE"),
+            (self.results_account_url, self.results_connection_string, "RESULTS"),
+        ):
+            if url and string:
+                raise ValueError(f"set {name}_ACCOUNT_URL or {name}_CONNECTION_STRING, not both")
+        return self
+
+
+def load_settings() -> Settings:
+    """The settings of this process.
+
+    Raises:
+        SettingsError: names each setting that is wrong, and why; never its value.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = [
+            f"{'.'.join(map(str, detail['loc'])).upper() or 'settings'}: {detail['msg']}"
+            for detail in error.errors(include_url=False, include_input=False, include_context=False)
+        ]
+        raise SettingsError("; ".join(wrong) + " (docs/configuration.md)") from None

@@ -1,0 +1,97 @@
+"""Reconciles every market of an estate side by side, and passes each outcome on as it comes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterable
+
+from records.errors import StoreError, UnknownMarketError
+from records.faults import Fault, FaultCode, RecordKind
+from records.names import market_and_stack_of_tracker_blob, market_of_registry_blob, registry_blob
+from records.ports import RecordReader
+from records.report import MarketOutcome, Problem
+
+
+async def list_markets(records: RecordReader) -> list[str]:
+    """Every market that has a registry record or a tracker, as it is spelt there, sorted.
+
+    A market that only trackers know was taken out of the registry while it is still deployed: it must not fall silent.
+
+    Raises:
+        StoreError: the registry cannot be listed, so nothing can be said of the estate.
+    """
+    markets = {market async for blob in records.registry_blobs() if (market := market_of_registry_blob(blob))}
+    try:
+        async for blob in records.tracker_blobs():
+            claim = market_and_stack_of_tracker_blob(blob)
+            markets |= {claim[0]} if claim else set()
+    except StoreError:
+        # Every market lists its own trackers, and reports that it could not.
+        return sorted(markets)
+    return sorted(markets)
+
+
+def choose_markets(known: Iterable[str], wanted: Iterable[str]) -> list[str]:
+    """The markets asked for, or all of them where none is.
+
+    Raises:
+        UnknownMarketError: one that no record names; it lists those that there are.
+    """
+    known, wanted = sorted(known), sorted(set(wanted))
+    unknown = [market for market in wanted if market not in known]
+    if unknown:
+        raise UnknownMarketError(
+            f"no record names market {', '.join(unknown)}; there are: {', '.join(known) or 'none'}"
+        )
+    return wanted or known
+
+
+async def reconcile_side_by_side(
+    markets: Iterable[str], reconcile: Callable[[str], Awaitable[MarketOutcome]], *, width: int
+) -> AsyncIterator[MarketOutcome]:
+    """Outcomes as they come, at most ``width`` markets at a time, none kept once it is passed on.
+
+    A market whose reconciliation breaks is a problem of that market: one bad market never ends a run.
+    """
+    waiting = iter(markets)
+    running: set[asyncio.Task[MarketOutcome]] = set()
+
+    async def guarded(market: str) -> MarketOutcome:
+        try:
+            return await reconcile(market)
+        except Exception as error:  # noqa: BLE001 (the boundary of a market: the others must get their verdicts)
+            return MarketOutcome(market=market, problems=(_broken(market, error),))
+
+    try:
+        while True:
+            while len(running) < width and (market := next(waiting, None)) is not None:
+                running.add(asyncio.create_task(guarded(market)))
+            if not running:
+                return
+            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                yield task.result()
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+async def unregistered_states(records: RecordReader, named: Container[str]) -> list[str]:
+    """The states of the shared container that no registry entry names.
+
+    Raises:
+        StoreError: the container cannot be listed.
+    """
+    return [blob async for blob in records.state_blobs() if blob not in named]
+
+
+def _broken(market: str, error: Exception) -> Problem:
+    return Problem.of(
+        market,
+        Fault(
+            code=FaultCode.UNEXPECTED,
+            record=RecordKind.REGISTRY,
+            blob=registry_blob(market),
+            message=f"reconciling it broke with {type(error).__name__}",
+            remedy="Report this with the run's log; the other markets are not affected.",
+        ),
+    )

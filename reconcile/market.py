@@ -1,0 +1,190 @@
+"""Reconciles one market: gather its records, compare them, keep the results. What a Functions activity does."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from reconcile.compare import StackIdentity, compare
+from reconcile.stack_readings import entry_reading, read_stack
+from records.errors import StoreError
+from records.faults import Fault, FaultCode, RecordKind
+from records.names import is_market_key, is_stack_name, market_and_stack_of_tracker_blob, registry_blob
+from records.ports import Clock, RecordReader, ResultStore
+from records.readings import Present, Reading, Unreadable
+from records.registry import RegistryRecord
+from records.report import MarketOutcome, Problem
+from records.results import Run, StackResult
+from records.store_faults import store_fault
+from records.verdicts import Verdict
+
+_STACKS_AT_ONCE: Final = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """The settings that a reconciliation obeys."""
+
+    in_flight_minutes: int
+    reread_delay_seconds: float
+    retention_days: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketReconciler:
+    """Reconciles markets of one run. ``results`` is None where nothing is to be kept."""
+
+    records: RecordReader
+    results: ResultStore | None
+    run: Run
+    rules: Rules
+    clock: Clock
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+    async def reconcile(self, market: str) -> MarketOutcome:
+        """The outcome of one market; what cannot be read of it is in ``problems``, and nothing is raised for it."""
+        if not is_market_key(market):
+            return _outcome_of_fault(market, _bad_market_name(market))
+        registry = await self.records.registry(market=market)
+        if isinstance(registry, Unreadable):
+            return _outcome_of_fault(market, registry.fault)
+        try:
+            tracked = await self._tracked_stacks(market)
+        except StoreError as error:
+            fault = store_fault(error, kind=RecordKind.TRACKER, blob=f"{market}/")
+            return _outcome_of_fault(market, fault)
+        named = set(registry.record.stacks) if isinstance(registry, Present) else set()
+        if not tracked and not isinstance(registry, Present):
+            return _outcome_of_fault(market, _vanished(market))
+        stacks = sorted(name for name in named | tracked if is_stack_name(name))
+        faults = _bad_stack_names(market, registry, named, tracked)
+        previous, unreadable_history = await self._previous(market)
+        results = await self._compare_twice(market, stacks, registry, previous)
+        # Written over a history that could not be read, the results would forget since when each verdict has stood.
+        faults += unreadable_history or await self._keep(market, results)
+        return MarketOutcome(
+            market=market,
+            results=tuple(results),
+            problems=tuple(Problem.of(market, fault) for fault in faults),
+            states=self._shared_states(registry, stacks),
+        )
+
+    async def _tracked_stacks(self, market: str) -> set[str]:
+        """Stacks that have a tracker, leaving out those of the markets that are nested in this one's folder."""
+        claims = [market_and_stack_of_tracker_blob(blob) async for blob in self.records.tracker_blobs(market=market)]
+        return {claim[1] for claim in claims if claim and claim[0] == market}
+
+    async def _previous(self, market: str) -> tuple[Mapping[str, StackResult], list[Fault]]:
+        if self.results is None:
+            return {}, []
+        try:
+            latest = await self.results.latest_of_market(market=market)
+        except StoreError as error:
+            return {}, [store_fault(error, kind=RecordKind.RESULTS, blob=error.place)]
+        return {stack: stored.result for stack, stored in latest.items()}, []
+
+    async def _compare_twice(
+        self,
+        market: str,
+        stacks: list[str],
+        registry: Reading[RegistryRecord],
+        previous: Mapping[str, StackResult],
+    ) -> list[StackResult]:
+        """Compares, and reads what disagrees once more: a deploy that ended between two reads is not drift."""
+        results = await self._compare_all(market, stacks, registry, previous, thorough=False)
+        in_doubt = [stack for stack, result in results.items() if result.verdict is not Verdict.HEALTHY]
+        if in_doubt:
+            await self.sleep(self.rules.reread_delay_seconds)
+            registry = await self.records.registry(market=market)
+            results |= await self._compare_all(market, in_doubt, registry, previous, thorough=True)
+        return [results[stack] for stack in stacks]
+
+    async def _compare_all(
+        self,
+        market: str,
+        stacks: list[str],
+        registry: Reading[RegistryRecord],
+        previous: Mapping[str, StackResult],
+        *,
+        thorough: bool,
+    ) -> dict[str, StackResult]:
+        record = registry.record if isinstance(registry, Present) else None
+        limit = asyncio.Semaphore(_STACKS_AT_ONCE)
+
+        async def result_of(stack: str) -> StackResult:
+            async with limit:
+                readings = await read_stack(self.records, registry, market=market, stack=stack, thorough=thorough)
+            return compare(
+                StackIdentity(
+                    market=market,
+                    stack=stack,
+                    subscription_id=record.subscription_id if record else None,
+                    owner=record.owner if record else None,
+                ),
+                readings,
+                now=self.clock(),
+                in_flight_minutes=self.rules.in_flight_minutes,
+                previous=previous.get(stack),
+            )
+
+        return dict(zip(stacks, await asyncio.gather(*map(result_of, stacks)), strict=True))
+
+    async def _keep(self, market: str, results: list[StackResult]) -> list[Fault]:
+        if self.results is None:
+            return []
+        cutoff = self.run.started_at - timedelta(days=self.rules.retention_days)
+        try:
+            await self.results.save_market(run=self.run, market=market, results=results)
+            await self.results.prune_market(market=market, started_before=cutoff)
+        except StoreError as error:
+            return [store_fault(error, kind=RecordKind.RESULTS, blob=error.place)]
+        return []
+
+    def _shared_states(self, registry: Reading[RegistryRecord], stacks: list[str]) -> tuple[str, ...]:
+        entries = (entry_reading(registry, stack) for stack in stacks)
+        locations = (entry.record.state for entry in entries if isinstance(entry, Present))
+        return tuple(location.blob for location in locations if self.records.is_in_shared_container(location=location))
+
+
+def _outcome_of_fault(market: str, fault: Fault) -> MarketOutcome:
+    return MarketOutcome(market=market, problems=(Problem.of(market, fault),))
+
+
+def _bad_market_name(market: str) -> Fault:
+    return Fault(
+        code=FaultCode.INVALID_NAME,
+        record=RecordKind.REGISTRY,
+        blob=registry_blob(market),
+        message="the folder is no market's key: segments of lower-case letters, digits and '-', joined by '/'",
+        remedy="Rename the market's folder in the registry, and in trackers to match.",
+    )
+
+
+def _vanished(market: str) -> Fault:
+    return Fault(
+        code=FaultCode.VANISHED,
+        record=RecordKind.REGISTRY,
+        blob=registry_blob(market),
+        message="it was listed, and gone when it was read",
+        remedy="Restore the blob's last version, or remove the market's trackers too.",
+    )
+
+
+def _bad_stack_names(market: str, registry: Reading[RegistryRecord], named: set[str], tracked: set[str]) -> list[Fault]:
+    faults = [
+        reading.fault
+        for reading in (entry_reading(registry, stack) for stack in sorted(named) if not is_stack_name(stack))
+        if isinstance(reading, Unreadable)
+    ]
+    return faults + [_bad_tracker_name(market, stack) for stack in sorted(tracked) if not is_stack_name(stack)]
+
+
+def _bad_tracker_name(market: str, stack: str) -> Fault:
+    return Fault(
+        code=FaultCode.INVALID_NAME,
+        record=RecordKind.TRACKER,
+        blob=f"{market}/{stack}.json",
+        message="the file is no stack's name: lower-case letters, digits and '-', 63 at most",
+        remedy="Delete the blob, or rename it and the stack in the registry to match.",
+    )

@@ -1,0 +1,76 @@
+"""The errors of trueup, one tree.
+
+::
+
+    TrueupError                    what a door catches: its text is for a person
+    ├── SettingsError              a setting is missing or wrong
+    ├── UnknownMarketError         a market was asked for that no record names
+    ├── RecordError                a record cannot be read or trusted: carries a Fault
+    └── StoreError                 storage said no: carries the container and the blob
+        ├── BlobMissingError       404 on the blob
+        ├── ContainerMissingError  404 on the container or table
+        ├── AccessDeniedError      401, 403, or no credential
+        ├── AccountNotAllowedError a storage account that the settings do not allow
+        ├── BlobChangedError       412: it changed between two reads
+        └── StoreUnavailableError  throttled, down or cut off, after every retry
+
+The first three end a run; a RecordError or a StoreError about one record becomes data in the report.
+"""
+
+from records.faults import Fault
+
+
+class TrueupError(Exception):
+    """Anything trueup raises on purpose."""
+
+
+class SettingsError(TrueupError):
+    """A setting is missing or wrong; the text names it and the remedy."""
+
+
+class UnknownMarketError(TrueupError):
+    """A market was asked for by name and no record names it."""
+
+
+class RecordError(TrueupError):
+    """A record exists and cannot be read or trusted."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(f"{fault.record} {fault.blob}: {fault.message}")
+        self.fault = fault
+
+
+class StoreError(TrueupError):
+    """Storage did not give or take what was asked.
+
+    ``place`` is ``container/blob`` or a table's name; ``reason`` is one line that holds no key, token or signature.
+    """
+
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(f"{place}: {reason}")
+        self.place = place
+        self.reason = reason
+
+
+class BlobMissingError(StoreError):
+    """The container is there and the blob is not."""
+
+
+class ContainerMissingError(StoreError):
+    """The container, table or folder is not there, so nothing can be said of what is in it."""
+
+
+class AccessDeniedError(StoreError):
+    """The identity may not, or there is none."""
+
+
+class AccountNotAllowedError(StoreError):
+    """A record names a storage account on a host that trueup does not send its identity to."""
+
+
+class BlobChangedError(StoreError):
+    """The blob's ETag is no longer the one that an earlier read of it gave."""
+
+
+class StoreUnavailableError(StoreError):
+    """Throttled, down, timed out or cut off, and still so after every retry."""

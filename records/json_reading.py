@@ -1,0 +1,107 @@
+"""Turns the bytes of a JSON record into a model, or into a fault that names the field and the remedy.
+
+pydantic's own messages are used for what is wrong, never its echo of the input: a record's values stay out of reports.
+"""
+
+import codecs
+from typing import Final, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from records.errors import RecordError
+from records.faults import Fault, FaultCode, RecordKind
+
+Model = TypeVar("Model", bound=BaseModel)
+
+LARGEST_SERIAL: Final = 2**64 - 1
+"""Terraform keeps a serial in a uint64 (hashicorp/terraform, ``internal/states/statefile/file.go``)."""
+
+
+class RecordModel(BaseModel):
+    """A record as a pipeline wrote it: strictly typed, frozen, and with the fields that this version does not know kept."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="allow")
+
+
+def check_encoding(content: bytes, *, kind: RecordKind, blob: str) -> None:
+    """Refuses what is not plain UTF-8 before a parser gives a poorer reason.
+
+    Raises:
+        RecordError: no bytes, a byte-order mark, or UTF-16.
+    """
+    if not content:
+        _refuse(FaultCode.EMPTY, kind, blob, "holds 0 bytes", "Write the record again from the last deploy.")
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content[:4]:
+        _refuse(
+            FaultCode.NOT_UTF8,
+            kind,
+            blob,
+            "is not UTF-8 (it looks like UTF-16 or binary)",
+            "Write it as UTF-8; in PowerShell: `Set-Content -Encoding utf8NoBOM`.",
+        )
+    if content.startswith(codecs.BOM_UTF8):
+        _refuse(
+            FaultCode.BYTE_ORDER_MARK,
+            kind,
+            blob,
+            "begins with a byte-order mark, which is no JSON (RFC 8259, section 8.1)",
+            "Write it without; in PowerShell: `Set-Content -Encoding utf8NoBOM`.",
+        )
+
+
+def parse_model(model: type[Model], content: bytes, *, kind: RecordKind, blob: str) -> Model:
+    """The record in these bytes.
+
+    Raises:
+        RecordError: with the first field that is wrong; an unknown ``schema_version`` goes before all others.
+    """
+    check_encoding(content, kind=kind, blob=blob)
+    try:
+        return model.model_validate_json(content)
+    except ValidationError as error:
+        raise RecordError(fault_of(error, kind=kind, blob=blob)) from None
+
+
+def fault_of(error: ValidationError, *, kind: RecordKind, blob: str, under: str = "") -> Fault:
+    """The fault that a person should mend first, of all that pydantic found; ``under`` is the path of what it looked at."""
+    details = error.errors(include_url=False, include_context=False, include_input=False)
+    first = next((detail for detail in details if detail["loc"] == ("schema_version",)), details[0])
+    field = under + "".join(_step(step) for step in first["loc"])
+    field = field.removeprefix(".")
+    match first["type"]:
+        case "json_invalid":
+            return Fault(
+                code=FaultCode.NOT_JSON,
+                record=kind,
+                blob=blob,
+                message=first["msg"].replace("Invalid JSON: ", "is not JSON: "),
+                remedy="Restore the last good version of the blob, or write the record again from the last deploy.",
+            )
+        case "model_type" | "model_attributes_type" if not field:
+            code, message = FaultCode.NOT_AN_OBJECT, "is JSON, but not an object"
+            remedy = "Write the record again from the last deploy."
+        case "missing" if field == "schema_version":
+            code, message = FaultCode.UNKNOWN_SCHEMA_VERSION, "schema_version is missing"
+            remedy = "Add the schema_version that the record was written to; this trueup reads 1."
+        case "missing":
+            code, message, remedy = FaultCode.MISSING_FIELD, f"{field} is missing", f"Add {field} to the record."
+        case _ if field == "schema_version":
+            code, message = FaultCode.UNKNOWN_SCHEMA_VERSION, "schema_version is not 1"
+            remedy = "Upgrade trueup, or write the record in schema 1."
+        case _:
+            code, message = FaultCode.INVALID_FIELD, f"{field}: {_sentence(first['msg'])}"
+            remedy = f"Correct {field} in the record."
+    return Fault(code=code, record=kind, blob=blob, field=field or None, message=message, remedy=remedy)
+
+
+def _step(step: int | str) -> str:
+    return f"[{step}]" if isinstance(step, int) else f".{step}"
+
+
+def _sentence(message: str) -> str:
+    text = message.removeprefix("Value error, ")
+    return text[:1].lower() + text[1:]
+
+
+def _refuse(code: FaultCode, kind: RecordKind, blob: str, message: str, remedy: str) -> None:
+    raise RecordError(Fault(code=code, record=kind, blob=blob, message=message, remedy=remedy))

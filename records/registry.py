@@ -1,0 +1,126 @@
+"""The registry record: what the organisation believes is deployed in one market subscription."""
+
+from pathlib import PurePosixPath
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, Field, JsonValue, StringConstraints, ValidationError
+
+from records.errors import RecordError
+from records.faults import Fault, FaultCode, RecordKind
+from records.json_reading import LARGEST_SERIAL, RecordModel, fault_of, parse_model
+from records.names import is_stack_name, registry_blob
+from records.timestamps import UtcTime
+
+DEFAULT_WORKSPACE: Final = "default"
+_BLOB_NAME_MAX_LENGTH: Final = 1024
+_SHOWN_NAME_LENGTH: Final = 80
+
+Serial = Annotated[int, Field(ge=0, le=LARGEST_SERIAL)]
+ShortText = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+
+
+def _plain_blob_name(name: str) -> str:
+    """Refuses a name that a URL or a file system would resolve to another container or folder."""
+    if "\\" in name or not name.isprintable():
+        raise ValueError("a blob name holds no backslash and no control character")
+    if name.startswith("/") or name.endswith("/") or any(part in {"", ".", ".."} for part in name.split("/")):
+        raise ValueError("a blob name has no empty, '.' or '..' segment")
+    return name
+
+
+BlobName = Annotated[
+    str, StringConstraints(min_length=1, max_length=_BLOB_NAME_MAX_LENGTH), AfterValidator(_plain_blob_name)
+]
+ContainerName = Annotated[str, StringConstraints(pattern=r"^(\$root|[a-z0-9](-?[a-z0-9]){2,62})$")]
+
+
+class StateLocation(RecordModel):
+    """Where a stack's state is: a key in a container, a workspace, and the account where it is not the estate's own."""
+
+    key: BlobName
+    workspace: BlobName | None = None
+    container: ContainerName | None = None
+    account_url: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = None
+
+    @property
+    def blob(self) -> str:
+        """The blob's name; a workspace other than ``default`` is a suffix, as Terraform's azurerm backend stores it."""
+        if self.workspace is None or self.workspace == DEFAULT_WORKSPACE:
+            return self.key
+        return f"{self.key}env:{self.workspace}"
+
+
+class RegistryEntry(RecordModel):
+    """One stack in the registry. Without ``serial`` it has no vote on serials; without both it is an older environment."""
+
+    state: StateLocation
+    lineage: ShortText | None = None
+    serial: Serial | None = None
+    release: ShortText | None = None
+    commit: ShortText | None = None
+    deployed_at: UtcTime | None = None
+
+
+class RegistryRecord(RecordModel):
+    """One market's ``subscription.json``.
+
+    ``stacks`` is kept as it was written and read an entry at a time, so that one bad entry costs one stack its verdict
+    and not the market.
+    """
+
+    schema_version: Literal[1]
+    market: str
+    subscription_id: ShortText
+    name: ShortText | None = None
+    owner: ShortText | None = None
+    time_zone: ShortText | None = None
+    stacks: dict[str, JsonValue]
+
+    def entry(self, stack: str) -> RegistryEntry:
+        """One stack's entry.
+
+        Raises:
+            KeyError: the record has no such stack.
+            RecordError: the stack's name or its entry is not valid.
+        """
+        spelling = stack if len(stack) <= _SHOWN_NAME_LENGTH else f"{stack[:_SHOWN_NAME_LENGTH]}…"
+        blob, field = registry_blob(self.market), f"stacks.{spelling}"
+        value = self.stacks[stack]
+        if not is_stack_name(stack):
+            raise RecordError(
+                Fault(
+                    code=FaultCode.INVALID_NAME,
+                    record=RecordKind.REGISTRY,
+                    blob=blob,
+                    field=field,
+                    message=f"{spelling!r} is no stack's name: lower-case letters, digits and '-', 63 at most",
+                    remedy="Rename the stack in the registry and its tracker to match.",
+                )
+            )
+        try:
+            return RegistryEntry.model_validate(value)
+        except ValidationError as error:
+            fault = fault_of(error, kind=RecordKind.REGISTRY, blob=blob, under=field)
+            raise RecordError(fault) from None
+
+
+def parse_registry(content: bytes, *, market: str) -> RegistryRecord:
+    """The registry record that was read for this market.
+
+    Raises:
+        RecordError: it is not JSON, not schema 1, lacks a field, or is another market's.
+    """
+    blob = registry_blob(market)
+    record = parse_model(RegistryRecord, content, kind=RecordKind.REGISTRY, blob=blob)
+    if record.market != market:
+        raise RecordError(
+            Fault(
+                code=FaultCode.COPIED,
+                record=RecordKind.REGISTRY,
+                blob=blob,
+                field="market",
+                message=f"names another market than the folder {PurePosixPath(blob).parent} it is in: it was copied",
+                remedy="Write the record for this market, or move it to its own folder.",
+            )
+        )
+    return record
