@@ -1,17 +1,16 @@
 """Door 2, the terminal: ``trueup …``. Binds arguments to the mechanisms and errors to exit statuses."""
 
 import asyncio
+import io
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Annotated
+from typing import IO, Annotated, Any, Final
 
-import click
 import typer
-from reconcile.render.markdown import render_markdown
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -21,6 +20,7 @@ from adapters.settings import Settings, load_settings
 from reconcile.market import MarketReconciler, Rules
 from reconcile.render.html import render_html
 from reconcile.render.json import render_json
+from reconcile.render.markdown import render_markdown
 from reconcile.render.terminal import render_terminal
 from reconcile.run import RunProgress, reconcile_estate
 from records.errors import TrueupError
@@ -29,7 +29,14 @@ from records.report import EXIT_RUN_FAILED, MarketOutcome, Report, RunSummary
 from records.results import Run
 from records.timestamps import parse_utc
 
-_WIDTH_IN_A_PIPE = 200
+_WIDTH_IN_A_PIPE: Final = 200
+_INTERRUPTED: Final = 130
+_WRONG_USAGE: Final[tuple[type[Any], ...]] = tuple(
+    # Typer brings a click of its own, whose base class it does not export.
+    kind
+    for kind in typer.BadParameter.__mro__
+    if kind.__name__ == "ClickException"
+)
 
 app = typer.Typer(
     name="trueup",
@@ -194,17 +201,21 @@ def _check_run_id(run_id: str | None) -> None:
 
 
 def main() -> None:
-    """Runs a command. A wrong usage exits with 1 and not with click's 2, which says that something is not healthy."""
+    """Runs a command. A wrong usage exits with 1, not with click's 2: that says that something is not healthy."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A report holds − and →, which a pipe on Windows could not encode.
+            stream.reconfigure(encoding="utf-8")
     try:
         status = app(standalone_mode=False)
-    except click.ClickException as error:
+    except _WRONG_USAGE as error:
         error.show()
         status = EXIT_RUN_FAILED
     except (TrueupError, OSError) as error:
         Console(stderr=True, highlight=False).print(f"trueup: {error}", style="red", markup=False)
         status = EXIT_RUN_FAILED
-    except (click.Abort, KeyboardInterrupt):
-        status = 130
+    except (typer.Abort, KeyboardInterrupt):
+        status = _INTERRUPTED
     sys.exit(status)
 
 

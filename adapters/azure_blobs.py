@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import AsyncIterator, Sequence
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from azure.core import MatchConditions
@@ -49,13 +49,12 @@ class AzureBlobStore:
         self, place: BlobPlace, *, start_byte: int = 0, length_bytes: int, if_match: str | None = None
     ) -> BlobPart:
         client = self._client(place.account_url, place).get_blob_client(place.container, place.name)
+        unchanged: dict[str, Any] = (
+            {"etag": if_match, "match_condition": MatchConditions.IfNotModified} if if_match else {}
+        )
         with translated(place):
             download = await client.download_blob(
-                offset=start_byte,
-                length=length_bytes,
-                max_concurrency=1,
-                etag=if_match,
-                match_condition=MatchConditions.IfNotModified if if_match else None,
+                offset=start_byte, length=length_bytes, max_concurrency=1, **unchanged
             )
             content = await download.readall()
         return BlobPart(content=content, facts=_facts(download.properties))

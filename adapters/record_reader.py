@@ -111,7 +111,7 @@ class BlobRecordReader:
                         code=FaultCode.TOO_LARGE,
                         record=kind,
                         blob=place.name,
-                        message=f"is {part.facts.size_bytes:,} bytes; {RECORD_MAX_BYTES:,} is the most that is read",
+                        message=f"it is {part.facts.size_bytes:,} bytes; {RECORD_MAX_BYTES:,} is the most that is read",
                         remedy="Restore the last good version of the blob; it should hold one record.",
                     )
                 )

@@ -154,6 +154,7 @@ def _evidence(reading: Reading[object] | NotLookedFor) -> RecordEvidence:
     evidence = RecordEvidence(
         status=_STATUSES[type(reading)],
         blob=reading.name,
+        state_md5=record.state_md5 if isinstance(record, TrackerRecord) else None,
         deployed_at=record.deployed_at if isinstance(record, TrackerRecord | RegistryEntry) else None,
         fault=reading.fault if isinstance(reading, Unreadable) else None,
     )

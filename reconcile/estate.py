@@ -1,13 +1,18 @@
 """Reconciles every market of an estate side by side, and passes each outcome on as it comes."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterable
+from traceback import format_tb
+from typing import Final
 
 from records.errors import StoreError, UnknownMarketError
 from records.faults import Fault, FaultCode, RecordKind
 from records.names import market_and_stack_of_tracker_blob, market_of_registry_blob, registry_blob
 from records.ports import RecordReader
 from records.report import MarketOutcome, Problem
+
+_LOG: Final = logging.getLogger(__name__)
 
 
 async def list_markets(records: RecordReader) -> list[str]:
@@ -58,6 +63,8 @@ async def reconcile_side_by_side(
         try:
             return await reconcile(market)
         except Exception as error:  # noqa: BLE001 (the boundary of a market: the others must get their verdicts)
+            # Where it broke and not with what: an exception's text can quote a record.
+            _LOG.error("market %s: %s\n%s", market, type(error).__name__, "".join(format_tb(error.__traceback__)))
             return MarketOutcome(market=market, problems=(_broken(market, error),))
 
     try:

@@ -15,8 +15,6 @@ from records.verdicts import Note, OddOneOut, Tier, Verdict
 
 RUNBOOK: Final = "docs/runbook.md"
 
-_STATE_ODD: Final = {OddOneOut.STATE: "tracker and registry", OddOneOut.UNDETERMINED: "the other record"}
-
 _FIRST_STEPS: Final = {
     Verdict.HEALTHY: "Nothing to do.",
     Verdict.NOT_DEPLOYED: "Nothing to do until its first deploy.",
@@ -87,15 +85,9 @@ def _what_is_wrong(judgement: Judgement, votes: Votes) -> str:
                 "it was written outside the pipeline, or the record was not."
             )
         case Verdict.PIPELINE_DRIFT:
-            return (
-                f"The state is {_serials(judgement)} ahead of {_STATE_ODD[judgement.odd_one_out]} "
-                f"({_against(votes)}){_since(votes)}: it was written outside the pipeline."
-            )
+            return f"The state is {_serials(judgement)} ahead of {_against(votes)}{_since(votes)}: it was written outside the pipeline."
         case Verdict.STATE_ROLLED_BACK:
-            return (
-                f"The state is {_serials(judgement)} behind {_STATE_ODD[judgement.odd_one_out]} "
-                f"({_against(votes)}){_since(votes)}: an older state was put back."
-            )
+            return f"The state is {_serials(judgement)} behind {_against(votes)}{_since(votes)}: an older state was put back."
         case Verdict.TRACKER_BEHIND | Verdict.TRACKER_AHEAD:
             side = "behind" if judgement.verdict is Verdict.TRACKER_BEHIND else "ahead of"
             return f"The tracker is {_serials(judgement)} {side} state and registry ({tracker} against {state})."
@@ -136,9 +128,12 @@ def _whose_lineage(odd: OddOneOut) -> str:
 
 
 def _against(votes: Votes) -> str:
+    """What the state is compared with, and both serials: ``tracker and registry (44 against 42)``."""
     serials = votes.serials
+    present = (("tracker", serials.tracker), ("registry", serials.registry))
+    names = " and ".join(name for name, serial in present if serial is not None)
     record = serials.tracker if votes.tier is Tier.THREE_RECORDS else serials.registry
-    return f"{serials.state} against {record}"
+    return f"{names} ({serials.state} against {record})"
 
 
 def _serials(judgement: Judgement) -> str:

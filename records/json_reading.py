@@ -30,13 +30,13 @@ def check_encoding(content: bytes, *, kind: RecordKind, blob: str) -> None:
         RecordError: no bytes, a byte-order mark, or UTF-16.
     """
     if not content:
-        _refuse(FaultCode.EMPTY, kind, blob, "holds 0 bytes", "Write the record again from the last deploy.")
+        _refuse(FaultCode.EMPTY, kind, blob, "it holds 0 bytes", "Write the record again from the last deploy.")
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content[:4]:
         _refuse(
             FaultCode.NOT_UTF8,
             kind,
             blob,
-            "is not UTF-8 (it looks like UTF-16 or binary)",
+            "it is not UTF-8 (it looks like UTF-16 or binary)",
             "Write it as UTF-8; in PowerShell: `Set-Content -Encoding utf8NoBOM`.",
         )
     if content.startswith(codecs.BOM_UTF8):
@@ -44,7 +44,7 @@ def check_encoding(content: bytes, *, kind: RecordKind, blob: str) -> None:
             FaultCode.BYTE_ORDER_MARK,
             kind,
             blob,
-            "begins with a byte-order mark, which is no JSON (RFC 8259, section 8.1)",
+            "it begins with a byte-order mark, which is no JSON (RFC 8259, section 8.1)",
             "Write it without; in PowerShell: `Set-Content -Encoding utf8NoBOM`.",
         )
 
@@ -74,11 +74,11 @@ def fault_of(error: ValidationError, *, kind: RecordKind, blob: str, under: str 
                 code=FaultCode.NOT_JSON,
                 record=kind,
                 blob=blob,
-                message=first["msg"].replace("Invalid JSON: ", "is not JSON: "),
+                message=first["msg"].replace("Invalid JSON: ", "it is not JSON: "),
                 remedy="Restore the last good version of the blob, or write the record again from the last deploy.",
             )
         case "model_type" | "model_attributes_type" if not field:
-            code, message = FaultCode.NOT_AN_OBJECT, "is JSON, but not an object"
+            code, message = FaultCode.NOT_AN_OBJECT, "it is JSON, but not an object"
             remedy = "Write the record again from the last deploy."
         case "missing" if field == "schema_version":
             code, message = FaultCode.UNKNOWN_SCHEMA_VERSION, "schema_version is missing"

@@ -119,7 +119,7 @@ def parse_registry(content: bytes, *, market: str) -> RegistryRecord:
                 record=RecordKind.REGISTRY,
                 blob=blob,
                 field="market",
-                message=f"names another market than the folder {PurePosixPath(blob).parent} it is in: it was copied",
+                message=f"it names another market than the folder {PurePosixPath(blob).parent} it is in: it was copied",
                 remedy="Write the record for this market, or move it to its own folder.",
             )
         )

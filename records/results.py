@@ -25,7 +25,10 @@ class RecordStatus(StrEnum):
 
 
 class RecordEvidence(BaseModel):
-    """The blob that a record was read from, and what storage said of it. ``md5`` is hex, times are UTC."""
+    """The blob that a record was read from, and what storage said of it.
+
+    ``md5`` is the blob's own, ``state_md5`` the state's as the tracker recorded it; both hex. Times are UTC.
+    """
 
     model_config = _FROZEN
 
@@ -33,6 +36,7 @@ class RecordEvidence(BaseModel):
     blob: str | None = None
     etag: str | None = None
     md5: str | None = None
+    state_md5: str | None = None
     last_modified: UtcTime | None = None
     deployed_at: UtcTime | None = None
     lock: Lock | None = None

@@ -77,10 +77,10 @@ class StateHeadScanner:
             if position == start:
                 break
         if self._at is _At.START and position > _LONGEST_TOKEN_BYTES:
-            self._refuse(FaultCode.NOT_JSON, f"begins with {position} bytes of white space")
+            self._refuse(FaultCode.NOT_JSON, f"it begins with {position} bytes of white space")
         self._rest = text[position:]
         if len(self._rest) > _LONGEST_TOKEN_BYTES and not self.is_complete:
-            self._refuse(FaultCode.INVALID_FIELD, f"holds a key or plain value of over {_LONGEST_TOKEN_BYTES} bytes")
+            self._refuse(FaultCode.INVALID_FIELD, f"it holds a key or plain value of over {_LONGEST_TOKEN_BYTES} bytes")
 
     def finish(self) -> StateHead:
         """The head, once all bytes have come or enough of them.
@@ -89,7 +89,7 @@ class StateHeadScanner:
             RecordError: the bytes ended early, or hold no serial that Terraform could have written.
         """
         if not self.is_complete and self._at is not _At.END:
-            self._refuse(FaultCode.NOT_JSON, "ends before its JSON does: it is truncated")
+            self._refuse(FaultCode.NOT_JSON, "it ends before its JSON does: it is truncated")
         lineage = self._found.get("lineage")
         if isinstance(lineage, str) and len(lineage) > _LINEAGE_MAX_LENGTH:
             self._refuse(FaultCode.INVALID_FIELD, f"lineage is longer than {_LINEAGE_MAX_LENGTH} characters")
@@ -118,7 +118,7 @@ class StateHeadScanner:
             case _At.NESTED_STRING:
                 return self._pass_string(text, start, _At.NESTED)
             case _At.END:
-                self._refuse(FaultCode.NOT_JSON, "goes on after its JSON has ended")
+                self._refuse(FaultCode.NOT_JSON, "it goes on after its JSON has ended")
 
     def _open_object(self, text: bytes, start: int) -> int:
         match text[start : start + 1]:
@@ -126,18 +126,18 @@ class StateHeadScanner:
                 self._at = _At.KEY
                 return start + 1
             case b"[":
-                self._refuse(FaultCode.NOT_AN_OBJECT, "is a JSON array, not an object")
+                self._refuse(FaultCode.NOT_AN_OBJECT, "it is a JSON array, not an object")
             case b'"':
-                self._refuse(FaultCode.NOT_AN_OBJECT, "is JSON text, not an object")
+                self._refuse(FaultCode.NOT_AN_OBJECT, "it is JSON text, not an object")
             case _:
-                self._refuse(FaultCode.NOT_JSON, "is not a JSON object")
+                self._refuse(FaultCode.NOT_JSON, "it is not a JSON object")
 
     def _take_key(self, text: bytes, start: int) -> int:
         if text[start : start + 1] == b"}":
             self._at = _At.END
             return start + 1
         if text[start : start + 1] != b'"':
-            self._refuse(FaultCode.NOT_JSON, "is not JSON: a key is missing")
+            self._refuse(FaultCode.NOT_JSON, "it is not JSON: a key is missing")
         token = _STRING.match(text, start)
         if token is None:
             return start
@@ -178,7 +178,7 @@ class StateHeadScanner:
                 case b"{" | b"[":
                     self._depth += 1
                     if self._depth > _DEEPEST:
-                        self._refuse(FaultCode.TOO_DEEP, f"is nested deeper than {_DEEPEST} levels")
+                        self._refuse(FaultCode.TOO_DEEP, f"it is nested deeper than {_DEEPEST} levels")
                 case _:
                     self._depth -= 1
             position += 1
@@ -197,7 +197,7 @@ class StateHeadScanner:
     def _expect(self, text: bytes, start: int, following: dict[bytes, _At]) -> int:
         byte = text[start : start + 1]
         if byte not in following:
-            self._refuse(FaultCode.NOT_JSON, "is not JSON: a ':', ',' or '}' is missing")
+            self._refuse(FaultCode.NOT_JSON, "it is not JSON: a ':', ',' or '}' is missing")
         self._at = following[byte]
         return start + 1
 
@@ -205,7 +205,7 @@ class StateHeadScanner:
         try:
             return json.loads(token)
         except ValueError:
-            self._refuse(FaultCode.NOT_JSON, "is not JSON: a key or value cannot be read")
+            self._refuse(FaultCode.NOT_JSON, "it is not JSON: a key or value cannot be read")
 
     def _refuse(self, code: FaultCode, message: str) -> NoReturn:
         raise RecordError(

@@ -9,9 +9,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from reconcile.render.formats import age
+from reconcile.render.formats import age, visible
 from reconcile.render.ordering import by_how_much, headline, most_urgent_first
-from records.report import Report, RunSummary
+from records.report import WHOLE_ESTATE, Report, RunSummary
 from records.results import StackResult
 from records.verdicts import Severity, Verdict
 
@@ -39,7 +39,7 @@ def _parts(report: Report) -> Iterator[RenderableType]:
         yield Padding(_disagreements(urgent, summary.finished_at), (1, 0, 0, 0))
     if summary.unregistered_states:
         yield Text("\nStates that no registry entry names:")
-        yield from (Text(f"  {name}") for name in summary.unregistered_states)
+        yield from (Text(f"  {visible(name)}") for name in summary.unregistered_states)
     yield Text("\n" + _counts(summary.counts))
 
 
@@ -50,9 +50,9 @@ def _problems(summary: RunSummary) -> Table:
     table.add_column("what is wrong", overflow="fold", ratio=1)
     for problem in summary.problems:
         table.add_row(
-            Text(problem.market),
+            Text("the whole estate" if problem.market == WHOLE_ESTATE else visible(problem.market)),
             Text(problem.record),
-            Text(f"{problem.blob}: {problem.message}\n→ {problem.remedy}"),
+            Text(f"{visible(problem.blob)}: {visible(problem.message)}\n→ {problem.remedy}"),
         )
     return table
 
@@ -75,7 +75,7 @@ def _disagreements(urgent: list[StackResult], now: datetime) -> Table:
             Text(result.odd_one_out),
             Text(by_how_much(result)),
             Text(age(result.first_seen_at, at=now) if result.first_seen_at else ""),
-            Text(f"{result.summary}\n→ {result.remedy}"),
+            Text(f"{visible(result.summary)}\n→ {result.remedy}"),
         )
     return table
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from records.state_head import StateHeadScanner
 from records.errors import RecordError
 from records.readings import StateHead
+from records.state_head import StateHeadScanner
 
 HEAD = StateHead(serial=42, lineage="edd2705f")
 

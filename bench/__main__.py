@@ -1,0 +1,157 @@
+"""Prints what reading costs: ``make bench``. Every figure is a ratio to a peer or a limit of the same run."""
+
+import asyncio
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.estates import BenchEstate
+from bench.reconciling import clear_results, reconcile
+from bench.requests import Account, send_again
+from tests.world.terraform_backend import TerraformWorld, run_terraform_world
+
+STACKS = 500
+PULLED_SAMPLE = 10
+ROUNDS = 3
+MEGABYTE = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table: what was measured, against what, and what it has to be."""
+
+    measure: str
+    figure: str
+    against: str
+    wanted: str
+    holds: bool
+
+
+def main() -> int:
+    """Runs every measure; returns 1 where one does not hold."""
+    table = Table(title="trueup bench", title_justify="left")
+    for column in ("measure", "figure", "against", "wanted", "holds"):
+        table.add_column(column, overflow="fold")
+    all_hold = True
+    with tempfile.TemporaryDirectory() as folder, run_terraform_world(Path(folder)) as world:
+        for row in _rows(world, Path(folder)):
+            table.add_row(row.measure, row.figure, row.against, row.wanted, "yes" if row.holds else "NO")
+            all_hold &= row.holds
+            print(f"… {row.measure}: {row.figure}", file=sys.stderr)
+    Console().print(table)
+    return 0 if all_hold else 1
+
+
+def _rows(world: TerraformWorld, folder: Path) -> Iterator[Row]:
+    estate = BenchEstate(name="main", stacks=STACKS, state_bytes=10_000)
+    estate.seed(world.blob_service)
+    reading = [_against_bare(world, estate, save=False) for _ in range(ROUNDS)]
+    saving = [_against_bare(world, estate, save=True) for _ in range(ROUNDS)]
+    pulls = [_state_pull(world, folder / f"pull-{number}", key, estate) for number, key in enumerate(_sample(estate))]
+    init_and_pull = statistics.median(init + pull for init, pull in pulls)
+    pull = statistics.median(pull for _, pull in pulls)
+    for name, rounds, wanted in (("read", reading, 50.0), ("read and save", saving, 0.0)):
+        seconds = statistics.median(ours for ours, _, _ in rounds)
+        per_stack = seconds / STACKS
+        yield Row(
+            f"(a) {name} a stack, of {STACKS} in {seconds:.2f} s",
+            f"{init_and_pull / per_stack:.0f} times faster; than the pull alone: {pull / per_stack:.0f} times",
+            f"`terraform init` and `state pull`: {init_and_pull:.3f} s; the pull alone: {pull:.3f} s "
+            f"(medians of {PULLED_SAMPLE} of the same stacks)",
+            f"≥ {wanted:.0f}" if wanted else "",
+            init_and_pull / per_stack >= wanted,
+        )
+    for name, rounds, wanted in (("reading", reading, 0.4), ("reading and saving", saving, 0.0)):
+        share = statistics.median(bare / ours for ours, bare, _ in rounds)
+        yield Row(
+            f"(b) requests a second, {name} ({rounds[0][2]} requests)",
+            f"{share:.0%} (rounds: {', '.join(f'{bare / ours:.0%}' for ours, bare, _ in rounds)})",
+            f"bare aiohttp sending the same requests: {statistics.median(bare for _, bare, _ in rounds):.2f} s",
+            f"≥ {wanted:.0%}" if wanted else "",
+            share >= wanted,
+        )
+    yield from _by_size(world)
+    yield from _by_number(world)
+
+
+def _against_bare(world: TerraformWorld, estate: BenchEstate, *, save: bool) -> tuple[float, float, int]:
+    """Seconds of ours, seconds of the bare client, and the number of requests of each."""
+    account = _account(world)
+    clear_results(account)
+    measured = asyncio.run(reconcile(account, estate, save=save))
+    clear_results(account)
+    requests = measured.recording.requests
+    return measured.seconds, asyncio.run(send_again(requests, account)), len(requests)
+
+
+def _sample(estate: BenchEstate) -> list[str]:
+    return estate.state_keys[:: len(estate.state_keys) // PULLED_SAMPLE]
+
+
+def _state_pull(world: TerraformWorld, folder: Path, key: str, estate: BenchEstate) -> tuple[float, float]:
+    """Seconds of `init`, without which no folder can pull, and of `state pull`."""
+    stack = world.stack(folder, key=key, container=estate.containers.states)
+    stack.write("")
+    started = time.perf_counter()
+    stack.init()
+    initialised = time.perf_counter()
+    stack.state_pull()
+    return initialised - started, time.perf_counter() - initialised
+
+
+def _by_size(world: TerraformWorld) -> Iterator[Row]:
+    baseline = 0.0
+    for name, size_bytes in (("10 KB", 10_000), ("1 MB", MEGABYTE), ("50 MB", 50 * MEGABYTE)):
+        estate = BenchEstate(name=f"size-{size_bytes}", stacks=10, state_bytes=size_bytes)
+        estate.seed(world.blob_service)
+        runs = [asyncio.run(reconcile(_account(world), estate)) for _ in range(ROUNDS)]
+        seconds = min(run.seconds for run in runs) / estate.stacks
+        read = runs[0].recording.body_bytes_of(estate.containers.states) / estate.stacks
+        baseline = baseline or seconds
+        yield Row(
+            f"(c) states of {name}: bytes read and time a stack",
+            f"{read:,.0f} bytes, {seconds * 1000:.1f} ms, {seconds / baseline:.2f} times the 10 KB states'",
+            "4 KiB, and states of 10 KB",
+            "< 4,096 bytes",
+            read < 4096,
+        )
+
+
+def _by_number(world: TerraformWorld) -> Iterator[Row]:
+    peaks = {}
+    for stacks in (100, 2000):
+        estate = BenchEstate(name=f"number-{stacks}", stacks=stacks, state_bytes=1000)
+        estate.seed(world.blob_service)
+        trueup = [sys.executable, "-m", "cli", "reconcile", "--format", "html"]
+        finished = subprocess.run(
+            [sys.executable, "-m", "bench.peak_memory", *trueup],
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **estate.environment(), **_account(world).environment()},
+        )
+        peaks[stacks] = int(finished.stdout)
+    yield Row(
+        "(d) peak memory at 2,000 stacks",
+        f"{peaks[2000] / MEGABYTE:.0f} MB, {peaks[2000] / peaks[100]:.2f} times that at 100",
+        f"at 100 stacks: {peaks[100] / MEGABYTE:.0f} MB",
+        "< 150 MB",
+        peaks[2000] < 150 * MEGABYTE,
+    )
+
+
+def _account(world: TerraformWorld) -> Account:
+    return Account(world.azurite.connection_string, str(world.certificate.certificate_file))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""What the renderers share: which results come first, what the headline says, by how much a record is off."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from reconcile.render.formats import counted, duration
+from records.faults import FaultCode, RecordKind
+from records.names import is_market_key
+from records.report import WHOLE_ESTATE, Problem, RunSummary
+from records.results import StackResult
+from records.verdicts import NEEDS_NOBODY, OddOneOut, Tier, Verdict
+
+_MINUS: Final = "\N{MINUS SIGN}"
+
+_COMPARED_WITH: Final = {
+    OddOneOut.STATE: "the state, against tracker and registry",
+    OddOneOut.TRACKER: "the tracker, against state and registry",
+    OddOneOut.REGISTRY: "the registry, against state and tracker",
+}
+_UNDETERMINED_COMPARED_WITH: Final = {
+    Tier.THREE_RECORDS: "the state, against the tracker",
+    Tier.REGISTRY_AND_STATE: "the state, against the registry",
+    Tier.TIMES: "the state's last change, against the deploy on record",
+}
+
+
+def most_urgent_first(results: Iterable[StackResult]) -> list[StackResult]:
+    """The results that need a person, the gravest first, then by market and stack. Keeps no others."""
+    needing = (result for result in results if result.needs_a_person)
+    return sorted(needing, key=lambda result: (result.severity.urgency, result.market, result.stack))
+
+
+def unread_markets(problems: Iterable[Problem]) -> list[str]:
+    """The markets that a problem cost their verdicts, as they are spelt there, sorted.
+
+    Not those of which only a stack's name is wrong, or only trueup's own results could not be read or kept.
+    """
+    return sorted({problem.market for problem in problems if _costs_verdicts(problem)})
+
+
+def _costs_verdicts(problem: Problem) -> bool:
+    if problem.market == WHOLE_ESTATE or problem.record is RecordKind.RESULTS:
+        return False
+    return problem.code is not FaultCode.INVALID_NAME or not is_market_key(problem.market)
+
+
+def headline(summary: RunSummary) -> str:
+    """One sentence without a full stop: ``7 of 23 stacks need a person; 1 market could not be read``."""
+    unread = len(unread_markets(summary.problems))
+    others = sum(not _costs_verdicts(problem) for problem in summary.problems)
+    clauses = [_on_the_stacks(summary, markets_read=summary.markets - unread)]
+    if unread:
+        clauses.append(f"{counted(unread, 'market')} could not be read")
+    if others:
+        clauses.append(counted(others, "other problem" if unread else "problem"))
+    return "; ".join(clauses)
+
+
+def _on_the_stacks(summary: RunSummary, *, markets_read: int) -> str:
+    stacks = sum(summary.counts.values())
+    needing = sum(count for verdict, count in summary.counts.items() if verdict not in NEEDS_NOBODY)
+    healthy = summary.counts.get(Verdict.HEALTHY, 0)
+    if needing:
+        return f"{needing:,} of {counted(stacks, 'stack')} need{'s' if needing == 1 else ''} a person"
+    if not stacks:
+        return _without_stacks(summary)
+    if not healthy:
+        return f"None of {counted(stacks, 'stack')} is deployed"
+    undeployed = stacks - healthy
+    kind = "deployed stack" if undeployed else "stack"
+    subject = f"The one {kind}" if healthy == 1 else f"All {counted(healthy, kind)}"
+    agreement = f"{subject} in {counted(markets_read, 'market')} agree{'s' if healthy == 1 else ''}"
+    return f"{agreement}; {undeployed:,} not deployed" if undeployed else agreement
+
+
+def _without_stacks(summary: RunSummary) -> str:
+    if summary.problems:
+        return "No stack was compared"
+    if summary.markets:
+        return f"No stack is registered in {counted(summary.markets, 'market')}"
+    return "No market is registered"
+
+
+def by_how_much(result: StackResult) -> str:
+    """The difference, signed as in the truth table: ``+2 serials``, ``+5 h 12 min``; empty without one."""
+    if Verdict.STATE_FORKED in {result.verdict, result.masked_verdict}:
+        return "same serial, other content"
+    if result.serial_delta is not None:
+        return f"{_sign(result.serial_delta)}{counted(abs(result.serial_delta), 'serial')}"
+    if result.time_delta_seconds is not None:
+        return f"{_sign(result.time_delta_seconds)}{duration(result.time_delta_seconds)}"
+    if Verdict.RECORDS_SPLIT in {result.verdict, result.masked_verdict}:
+        serials = result.serials
+        return f"state {serials.state}, tracker {serials.tracker}, registry {serials.registry}"
+    return ""
+
+
+def compared_with(result: StackResult) -> str:
+    """Whose difference `by_how_much` gives, and from what; empty where there is none or a deploy masks it."""
+    if not result.serial_delta and not result.time_delta_seconds:
+        return ""
+    if result.odd_one_out is OddOneOut.UNDETERMINED:
+        return _UNDETERMINED_COMPARED_WITH[result.tier] if result.tier else ""
+    return _COMPARED_WITH.get(result.odd_one_out, "")
+
+
+def _sign(number: int) -> str:
+    return "+" if number > 0 else _MINUS if number < 0 else ""

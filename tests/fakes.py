@@ -1,0 +1,250 @@
+"""A blob store and a result store in memory: small and real, and held to the same contract suites as the adapters."""
+
+import hashlib
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Final
+
+from pydantic import ValidationError
+
+from adapters.blob_store import BlobPart, BlobPlace
+from records.errors import BlobChangedError, BlobMissingError, ContainerMissingError, StoreError
+from records.locks import read_lock
+from records.ports import Clock
+from records.readings import BlobFacts, ContentSighting
+from records.report import RunRow
+from records.results import Run, StackResult, StoredResult
+
+_EPOCH: Final = datetime(2026, 11, 20, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Blob:
+    content: bytes
+    version: int
+    last_modified: datetime
+    content_md5: str | None
+    leased: bool = False
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    snapshots: tuple[ContentSighting, ...] = ()
+
+
+class MemoryBlobStore:
+    """A `BlobStore` in memory. Every write, of metadata too, gives a blob a new ETag and a new Last-Modified."""
+
+    def __init__(self, *containers: str, clock: Clock = lambda: _EPOCH) -> None:
+        self.reads: list[BlobPlace] = []
+        self._clock = clock
+        self._containers: dict[tuple[str | None, str], dict[str, _Blob]] = {}
+        self._refusals: dict[str, StoreError] = {}
+        self._version = 0
+        for container in containers:
+            self.create_container(container)
+
+    def create_container(self, container: str, *, account_url: str | None = None) -> None:
+        self._containers.setdefault((account_url, container), {})
+
+    def put(
+        self, place: BlobPlace, content: bytes, *, last_modified: datetime | None = None, keeps_md5: bool = True
+    ) -> None:
+        """Writes a blob; ``keeps_md5`` is False for one that was uploaded in blocks, of which Azure keeps no MD5."""
+        blobs = self._blobs(place.container, place.account_url)
+        previous = blobs.get(place.name)
+        blobs[place.name] = _Blob(
+            content=content,
+            version=self._next_version(),
+            last_modified=last_modified or self._clock(),
+            content_md5=_md5(content) if keeps_md5 else None,
+            snapshots=previous.snapshots if previous else (),
+        )
+
+    def delete(self, place: BlobPlace) -> None:
+        del self._blobs(place.container, place.account_url)[place.name]
+
+    def set_metadata(self, place: BlobPlace, metadata: Mapping[str, str]) -> None:
+        self._change(place, replace(self._blob(place), metadata=dict(metadata)))
+
+    def lease(self, place: BlobPlace) -> None:
+        self._change(place, replace(self._blob(place), leased=True))
+
+    def release(self, place: BlobPlace) -> None:
+        self._change(place, replace(self._blob(place), leased=False))
+
+    def snapshot(self, place: BlobPlace) -> None:
+        blob = self._blob(place)
+        sighting = ContentSighting(at=blob.last_modified, content_md5=blob.content_md5)
+        self._blobs(place.container, place.account_url)[place.name] = replace(
+            blob, snapshots=(*blob.snapshots, sighting)
+        )
+
+    def refuse(self, place: BlobPlace | str, error: StoreError) -> None:
+        """From now on: a blob's reads, or the listings of a container, or those with one prefix (``container/prefix``)."""
+        self._refusals[str(place)] = error
+
+    def heal(self) -> None:
+        self._refusals.clear()
+
+    async def names(self, *, container: str, prefix: str = "") -> AsyncIterator[str]:
+        self._check(container)
+        self._check(f"{container}/{prefix}")
+        for name in sorted(self._blobs(container, None)):
+            if name.startswith(prefix):
+                yield name
+
+    async def read(
+        self, place: BlobPlace, *, start_byte: int = 0, length_bytes: int, if_match: str | None = None
+    ) -> BlobPart:
+        self.reads.append(place)
+        self._check(str(place))
+        blob = self._blob(place)
+        facts = BlobFacts(
+            name=place.name,
+            etag=f'"{blob.version:x}"',
+            last_modified=blob.last_modified,
+            size_bytes=len(blob.content),
+            content_md5=blob.content_md5,
+            lock=read_lock(leased=blob.leased, metadata=blob.metadata),
+        )
+        if if_match not in {None, facts.etag}:
+            raise BlobChangedError(str(place), "412 ConditionNotMet")
+        return BlobPart(content=blob.content[start_byte : start_byte + length_bytes], facts=facts)
+
+    async def sightings(self, place: BlobPlace) -> tuple[ContentSighting, ...]:
+        self._check(str(place))
+        blob = self._blobs(place.container, place.account_url).get(place.name)
+        return blob.snapshots if blob else ()
+
+    async def close(self) -> None:
+        """Memory holds nothing open."""
+
+    def _change(self, place: BlobPlace, blob: _Blob) -> None:
+        self._blobs(place.container, place.account_url)[place.name] = replace(
+            blob, version=self._next_version(), last_modified=self._clock()
+        )
+
+    def _blob(self, place: BlobPlace) -> _Blob:
+        blobs = self._blobs(place.container, place.account_url)
+        if place.name not in blobs:
+            raise BlobMissingError(str(place), "404 BlobNotFound")
+        return blobs[place.name]
+
+    def _blobs(self, container: str, account_url: str | None) -> dict[str, _Blob]:
+        if (account_url, container) not in self._containers:
+            raise ContainerMissingError(container, "404 ContainerNotFound")
+        return self._containers[account_url, container]
+
+    def _check(self, place: str) -> None:
+        if place in self._refusals:
+            raise self._refusals[place]
+
+    def _next_version(self) -> int:
+        self._version += 1
+        return self._version
+
+
+@dataclass(slots=True)
+class _Market:
+    """A market's rows: of each stack the latest, and its history by run; the text is a result's JSON."""
+
+    newest: Run | None = None
+    latest: dict[str, tuple[Run, str]] = field(default_factory=dict)
+    history: dict[str, dict[str, tuple[Run, str]]] = field(default_factory=dict)
+
+
+class MemoryResultStore:
+    """A `ResultStore` in memory, which keeps results as text as a table does."""
+
+    def __init__(self) -> None:
+        self._markets: dict[str, _Market] = {}
+        self._runs: dict[str, tuple[datetime, str]] = {}
+        self._refusals: dict[str, StoreError] = {}
+
+    def refuse(self, method: str, error: StoreError) -> None:
+        """From now on, every call of the method of this name."""
+        self._refusals[method] = error
+
+    def spoil(self, run_id: str) -> None:
+        """Rewrites what a run wrote in a form that nobody can read."""
+        for market in self._markets.values():
+            for rows in (market.latest, *market.history.values()):
+                rows |= {key: (run, "{}") for key, (run, _) in rows.items() if run.run_id == run_id}
+        if run_id in self._runs:
+            self._runs[run_id] = (self._runs[run_id][0], "{}")
+
+    async def latest_of_market(self, *, market: str) -> Mapping[str, StoredResult]:
+        self._check("latest_of_market")
+        stored = {stack: _stored(row) for stack, row in self._market(market).latest.items()}
+        return {stack: item for stack, item in stored.items() if item}
+
+    async def latest_of_stack(self, *, market: str, stack: str) -> StoredResult | None:
+        self._check("latest_of_stack")
+        row = self._market(market).latest.get(stack)
+        return _stored(row) if row else None
+
+    async def history_of_stack(self, *, market: str, stack: str) -> AsyncIterator[StoredResult]:
+        self._check("history_of_stack")
+        rows = self._market(market).history.get(stack, {}).values()
+        for row in sorted(rows, key=lambda row: row[0].started_at, reverse=True):
+            stored = _stored(row)
+            if stored:
+                yield stored
+
+    async def save_market(self, *, run: Run, market: str, results: Iterable[StackResult]) -> None:
+        self._check("save_market")
+        kept = self._market(market)
+        rows = {result.stack: (run, result.model_dump_json()) for result in results}
+        for stack, row in rows.items():
+            kept.history.setdefault(stack, {})[run.run_id] = row
+        if kept.newest is None or kept.newest.started_at <= run.started_at:
+            kept.newest, kept.latest = run, rows
+
+    async def prune_market(self, *, market: str, started_before: datetime) -> int:
+        self._check("prune_market")
+        removed = 0
+        for rows in self._market(market).history.values():
+            old = [run_id for run_id, (run, _) in rows.items() if run.started_at < started_before]
+            for run_id in old:
+                del rows[run_id]
+            removed += len(old)
+        return removed
+
+    async def save_run(self, *, row: RunRow) -> None:
+        self._check("save_run")
+        self._runs[row.run_id] = (row.started_at, row.model_dump_json())
+
+    async def newest_run(self) -> RunRow | None:
+        self._check("newest_run")
+        for _, text in sorted(self._runs.values(), reverse=True):
+            try:
+                return RunRow.model_validate_json(text)
+            except ValidationError:
+                continue
+        return None
+
+    async def prune_runs(self, *, started_before: datetime) -> int:
+        self._check("prune_runs")
+        old = [run_id for run_id, (started_at, _) in self._runs.items() if started_at < started_before]
+        for run_id in old:
+            del self._runs[run_id]
+        return len(old)
+
+    def _market(self, market: str) -> _Market:
+        return self._markets.setdefault(market, _Market())
+
+    def _check(self, method: str) -> None:
+        if method in self._refusals:
+            raise self._refusals[method]
+
+
+def _stored(row: tuple[Run, str]) -> StoredResult | None:
+    run, text = row
+    try:
+        result = StackResult.model_validate_json(text)
+    except ValidationError:
+        return None
+    return StoredResult(run_id=run.run_id, run_started_at=run.started_at, result=result)
+
+
+def _md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
