@@ -204,7 +204,7 @@ def main() -> None:
     """Runs a command. A wrong usage exits with 1, not with click's 2: that says that something is not healthy."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # A report holds − and →, which a pipe on Windows could not encode.
+            # A report holds minus signs and arrows, which a pipe on Windows could not encode.
             stream.reconfigure(encoding="utf-8")
     try:
         status = app(standalone_mode=False)

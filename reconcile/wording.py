@@ -85,9 +85,11 @@ def _what_is_wrong(judgement: Judgement, votes: Votes) -> str:
                 "it was written outside the pipeline, or the record was not."
             )
         case Verdict.PIPELINE_DRIFT:
-            return f"The state is {_serials(judgement)} ahead of {_against(votes)}{_since(votes)}: it was written outside the pipeline."
+            ahead = f"{_serials(judgement)} ahead of {_against(votes)}{_since(votes)}"
+            return f"The state is {ahead}: it was written outside the pipeline."
         case Verdict.STATE_ROLLED_BACK:
-            return f"The state is {_serials(judgement)} behind {_against(votes)}{_since(votes)}: an older state was put back."
+            behind = f"{_serials(judgement)} behind {_against(votes)}{_since(votes)}"
+            return f"The state is {behind}: an older state was put back."
         case Verdict.TRACKER_BEHIND | Verdict.TRACKER_AHEAD:
             side = "behind" if judgement.verdict is Verdict.TRACKER_BEHIND else "ahead of"
             return f"The tracker is {_serials(judgement)} {side} state and registry ({tracker} against {state})."

@@ -1,5 +1,6 @@
 """The reading rules of the registry and the tracker: bad input gets a fault that names the field and the remedy."""
 
+import base64
 import json
 from datetime import UTC, datetime
 from typing import Any
@@ -188,7 +189,16 @@ def test_times_are_read_as_utc_and_written_with_z(text: str, written: str) -> No
     assert format_utc(parse_utc(text)) == written
 
 
-LOCK_INFO = "eyJJRCI6ICI2ZiIsICJPcGVyYXRpb24iOiAiT3BlcmF0aW9uVHlwZUFwcGx5IiwgIldobyI6ICJhbGljZUBsYXB0b3AiLCAiQ3JlYXRlZCI6ICIyMDI2LTExLTIzVDA1OjEyOjAwLjEyMzQ1Njc4OVoifQ=="
+LOCK_INFO = base64.b64encode(
+    json.dumps(
+        {
+            "ID": "6f",
+            "Operation": "OperationTypeApply",
+            "Who": "alice@laptop",
+            "Created": "2026-11-23T05:12:00.123456789Z",
+        }
+    ).encode()
+).decode()
 
 
 def test_a_lock_is_a_lease_described_by_metadata_whatever_the_keys_case() -> None:

@@ -25,9 +25,7 @@ from tests.world.loop_thread import run_in_loop_thread
 HOST = "127.0.0.1"
 
 # These concern two neighbours only, and aiohttp writes its own on each side.
-_HOP_HEADERS = frozenset(
-    {"connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"}
-)
+_HOP_HEADERS = frozenset({"connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"})
 # aiohttp would add these to a request that came without them.
 _NO_AUTOMATIC_HEADERS = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 _CHUNK_BYTES = 65_536
@@ -155,9 +153,7 @@ async def _handle(proxy: FaultProxy, session: ClientSession, request: web.Reques
     async with session.request(
         request.method,
         _upstream_url(proxy, request),
-        headers=[
-            (name, value) for name, value in request.headers.items() if name.lower() not in _HOP_HEADERS
-        ],
+        headers=[(name, value) for name, value in request.headers.items() if name.lower() not in _HOP_HEADERS],
         # As a file: aiohttp warns of large bytes, and warnings are errors here.
         data=io.BytesIO(body) if body else None,
         allow_redirects=False,
@@ -191,9 +187,7 @@ def _upstream_url(proxy: FaultProxy, request: web.Request) -> URL:
     return URL(f"{parts.scheme}://{parts.netloc}{request.raw_path}", encoded=True)
 
 
-def _answer(
-    proxy: FaultProxy, seen: ProxiedRequest, request: web.Request, action: AnswerStatus
-) -> web.StreamResponse:
+def _answer(proxy: FaultProxy, seen: ProxiedRequest, request: web.Request, action: AnswerStatus) -> web.StreamResponse:
     body, content_type = _error_body(action, wants_json="json" in request.headers.get("Accept", ""))
     if request.method == "HEAD":
         body = b""

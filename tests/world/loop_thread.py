@@ -32,7 +32,7 @@ def run_in_loop_thread(service: AbstractAsyncContextManager[Service]) -> Iterato
     def run() -> None:
         try:
             asyncio.run(serve())
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 (whatever ended the loop is the caller's to see)
             (ended if started.done() else started).set_exception(error)
         else:
             ended.set_result(None)

@@ -126,9 +126,7 @@ class StateBlob:
             self.client.upload_blob(b"")
         lease = self.client.acquire_lease(lease_duration=NEVER_EXPIRES, lease_id=info.lock_id)
         metadata = dict(self.client.get_blob_properties().metadata or {})
-        metadata[metadata_key] = info.to_metadata_value(
-            f"{self.client.container_name}/{self.client.blob_name}"
-        )
+        metadata[metadata_key] = info.to_metadata_value(f"{self.client.container_name}/{self.client.blob_name}")
         self.client.set_blob_metadata(metadata, lease=lease)
         return HeldLock(info=info, client=self.client, lease=lease)
 

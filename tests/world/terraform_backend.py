@@ -83,9 +83,7 @@ class TerraformStack:
             "key": self.key,
             "snapshot": "true" if self.snapshot else "false",
         }
-        self.run(
-            "init", "-reconfigure", *(f"-backend-config={name}={value}" for name, value in settings.items())
-        )
+        self.run("init", "-reconfigure", *(f"-backend-config={name}={value}" for name, value in settings.items()))
         if self.workspace != DEFAULT_WORKSPACE:
             self.run("workspace", "select", "-or-create=true", self.workspace)
 

@@ -100,9 +100,7 @@ class TestTerraformBackend:
         stack.apply()
         assert (stack.serial(), stack.state_pull()["lineage"]) == (3, state["lineage"])
 
-    def test_a_plan_with_the_lock_moves_etag_and_last_modified_and_not_the_content(
-        self, stack: TerraformStack
-    ) -> None:
+    def test_a_plan_with_the_lock_moves_etag_and_last_modified_and_not_the_content(self, stack: TerraformStack) -> None:
         before = stack.blob.facts()
         _wait_for_next_second(before.last_modified)
         assert not stack.plan().has_changes
@@ -146,9 +144,7 @@ class TestTerraformBackend:
         assert (after.content_md5, after.size_bytes) == (before.content_md5, before.size_bytes)
         assert after.etag != before.etag
 
-    def test_a_pushed_state_is_refused_when_its_serial_is_older_unless_forced(
-        self, stack: TerraformStack
-    ) -> None:
+    def test_a_pushed_state_is_refused_when_its_serial_is_older_unless_forced(self, stack: TerraformStack) -> None:
         older = {**stack.state_pull(), "serial": 1}
         stack.write(ANOTHER_COLOUR)
         stack.apply()
@@ -185,9 +181,7 @@ class TestTerraformBackend:
         with stack.blob.held_lock():
             ours = _wait_for_lock(stack.blob)
         assert ours.keys() == real.keys()
-        assert [ours[name] for name in ("Operation", "Path")] == [
-            real[name] for name in ("Operation", "Path")
-        ]
+        assert [ours[name] for name in ("Operation", "Path")] == [real[name] for name in ("Operation", "Path")]
         assert len(ours["Created"]) == len("2026-11-24T03:38:03.909396519Z") >= len(real["Created"])
 
     def test_terraform_can_force_an_orphaned_lock_open(self, stack: TerraformStack) -> None:
@@ -299,9 +293,7 @@ class TestFaultProxy:
         connection.close()
         assert len(cut.value.partial) == received_bytes == fault_proxy.body_bytes(on("GET", "*/cut"))
 
-    def test_a_lost_answer_leaves_the_write_done(
-        self, container: ContainerClient, fault_proxy: FaultProxy
-    ) -> None:
+    def test_a_lost_answer_leaves_the_write_done(self, container: ContainerClient, fault_proxy: FaultProxy) -> None:
         fault_proxy.inject(on("PUT", "*/once"), LoseAnswer(), times=1)
         # The SDK's own second try finds what its first try wrote.
         with pytest.raises(ResourceExistsError):
@@ -327,9 +319,7 @@ class TestFaultProxy:
         whole_md5 = bytearray(hashlib.md5(b"x" * 100_000, usedforsecurity=False).digest())
         assert head.properties.content_settings.content_md5 == whole_md5
 
-    def test_a_throttled_table_transaction_is_retried(
-        self, azurite: Azurite, table_fault_proxy: FaultProxy
-    ) -> None:
+    def test_a_throttled_table_transaction_is_retried(self, azurite: Azurite, table_fault_proxy: FaultProxy) -> None:
         connection_string = azurite.connection_string_through(table_url=table_fault_proxy.url)
         with TableServiceClient.from_connection_string(connection_string, retry_backoff_factor=0) as service:
             table = service.create_table(f"world{uuid.uuid4().hex}")
