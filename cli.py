@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
@@ -14,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from adapters.bootstrap import Estate, open_azure_estate, open_folder_estate, utc_now
+from adapters.bootstrap import Estate, open_azure_estate, open_folder_estate, spare_the_collector, utc_now
 from adapters.outcome_spool import OutcomeSpool
 from adapters.settings import Settings, load_settings
 from reconcile.market import MarketReconciler, Rules
@@ -202,6 +203,9 @@ def _check_run_id(run_id: str | None) -> None:
 
 def main() -> None:
     """Runs a command. A wrong usage exits with 1, not with click's 2: that says that something is not healthy."""
+    spare_the_collector()
+    # azure-identity warns of each way in which it could not sign in; our error says what to do.
+    logging.getLogger("azure").setLevel(logging.ERROR)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A report holds minus signs and arrows, which a pipe on Windows could not encode.

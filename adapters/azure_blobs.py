@@ -37,7 +37,7 @@ class AzureBlobStore:
     def __init__(self, connect: Connect, *, allowed_host_suffixes: Sequence[str]) -> None:
         self._connect = connect
         self._allowed_host_suffixes = tuple(allowed_host_suffixes)
-        self._clients: dict[str | None, BlobServiceClient] = {}
+        self._clients: dict[str | None, BlobServiceClient] = {None: connect(None)}
 
     async def names(self, *, container: str, prefix: str = "") -> AsyncIterator[str]:
         client = self._client(None, container).get_container_client(container)
@@ -83,13 +83,12 @@ class AzureBlobStore:
         return self._clients[account_url]
 
     def _is_allowed(self, account_url: str) -> bool:
-        url = urlsplit(account_url)
-        return (
-            url.scheme == "https"
-            and url.username is None
-            and not url.query
-            and (url.hostname or "").endswith(self._allowed_host_suffixes)
-        )
+        try:
+            url = urlsplit(account_url)
+            is_plain = url.scheme == "https" and url.port in {None, 443} and url.path in {"", "/"} and not url.query
+        except ValueError:
+            return False
+        return is_plain and url.username is None and (url.hostname or "").endswith(self._allowed_host_suffixes)
 
 
 def connect_with_identity(own_account_url: str, credential: AsyncTokenCredential, limits: RetryLimits) -> Connect:

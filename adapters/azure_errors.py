@@ -68,6 +68,8 @@ def service_code(error: HttpResponseError) -> str:
 
 def _reason(error: AzureError) -> str:
     """A line without the service's prose, which can quote a URL with its signature."""
+    if isinstance(error, ClientAuthenticationError) and error.response is None:
+        return "no identity could sign in: run `az login`, or give the app a managed identity"
     if isinstance(error, HttpResponseError) and error.status_code:
         return f"{error.status_code} {service_code(error) or error.reason or ''}".strip()
     first_line = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -5,15 +5,15 @@ Table ``reconcileruns``: one partition, newest first. One entity-group transacti
 stack. A transaction takes 100 rows at most, so a market of more than 50 stacks takes one for every 50 of them.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any, Final
 
 from azure.core import MatchConditions
 from azure.core.credentials_async import AsyncTokenCredential
-from azure.core.exceptions import ResourceNotFoundError
-from azure.data.tables import TableEntity, TableTransactionError
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from azure.data.tables import TableEntity
 from azure.data.tables.aio import TableClient, TableServiceClient
 from pydantic import ValidationError
 
@@ -39,6 +39,7 @@ RUNS_TABLE: Final = "reconcileruns"
 _STACKS_PER_TRANSACTION: Final = 50
 _ROWS_PER_TRANSACTION: Final = 100
 _SAVE_ATTEMPTS: Final = 5
+_TABLE_MISSING: Final = "TableNotFound"
 _WRITTEN_BY_ANOTHER_RUN: Final = {"UpdateConditionNotSatisfied", "EntityAlreadyExists", "ResourceNotFound"}
 _RANGE: Final = "PartitionKey eq @partition and RowKey ge @first and RowKey lt @end"
 _REPLACE: Final = {"mode": "replace"}
@@ -54,54 +55,39 @@ class AzureResultStore:
         self._results: TableClient = service.get_table_client(RESULTS_TABLE)
         self._runs: TableClient = service.get_table_client(RUNS_TABLE)
 
-    async def prepare(self) -> None:
-        """Makes the tables where they are missing.
-
-        Raises:
-            StoreError
-        """
-        with translated("tables"):
-            await asyncio.gather(
-                self._service.create_table_if_not_exists(RESULTS_TABLE),
-                self._service.create_table_if_not_exists(RUNS_TABLE),
-            )
-
     async def close(self) -> None:
         await self._service.close()
 
     async def latest_of_market(self, *, market: str) -> Mapping[str, StoredResult]:
-        rows = self._rows(market, *starting_with(LATEST))
-        with translated(RESULTS_TABLE):
-            stored = [_stored(row) async for row in rows]
-        return {item.result.stack: item for item in stored if item}
+        with _of_a_table_that_may_be_missing(RESULTS_TABLE):
+            stored = [_stored(row) async for row in self._rows(market, starting_with(LATEST))]
+            return {item.result.stack: item for item in stored if item}
+        return {}
 
     async def latest_of_stack(self, *, market: str, stack: str) -> StoredResult | None:
-        with translated(RESULTS_TABLE):
-            try:
-                row = await self._results.get_entity(market_key(market), latest_key(stack))
-            except ResourceNotFoundError as error:
-                if service_code(error) == "ResourceNotFound":
-                    return None
-                raise
-        return _stored(row)
+        with translated(RESULTS_TABLE), suppress(ResourceNotFoundError):
+            return _stored(await self._results.get_entity(market_key(market), latest_key(stack)))
+        return None
 
     async def history_of_stack(self, *, market: str, stack: str) -> AsyncIterator[StoredResult]:
-        with translated(RESULTS_TABLE):
-            async for row in self._rows(market, *starting_with(f"{HISTORY}:{stack}")):
+        with _of_a_table_that_may_be_missing(RESULTS_TABLE):
+            async for row in self._rows(market, starting_with(f"{HISTORY}:{stack}")):
                 stored = _stored(row)
                 if stored:
                     yield stored
 
     async def save_market(self, *, run: Run, market: str, results: Iterable[StackResult]) -> None:
         pending = {result.stack: result for result in results}
-        for _ in range(_SAVE_ATTEMPTS):
-            with translated(RESULTS_TABLE):
+        with translated(RESULTS_TABLE):
+            for _ in range(_SAVE_ATTEMPTS):
                 try:
                     for operations in _transactions(run, market, pending, await self._latest_rows(market)):
                         await self._results.submit_transaction(operations)
                     return
-                except TableTransactionError as error:
-                    if service_code(error) not in _WRITTEN_BY_ANOTHER_RUN:
+                except HttpResponseError as error:
+                    if service_code(error) == _TABLE_MISSING:
+                        await self._service.create_table_if_not_exists(RESULTS_TABLE)
+                    elif service_code(error) not in _WRITTEN_BY_ANOTHER_RUN:
                         raise
         raise StoreUnavailableError(RESULTS_TABLE, f"other runs kept writing market {market} at the same moment")
 
@@ -110,12 +96,7 @@ class AzureResultStore:
         with translated(RESULTS_TABLE):
             rows = self._results.query_entities(
                 f"{_RANGE} and run_started_at lt @cutoff",
-                parameters={
-                    "partition": market_key(market),
-                    "first": first,
-                    "end": end,
-                    "cutoff": started_before,
-                },
+                parameters={"partition": market_key(market), "first": first, "end": end, "cutoff": started_before},
                 select=["PartitionKey", "RowKey"],
             )
             return await _delete(self._results, [row async for row in rows])
@@ -130,10 +111,14 @@ class AzureResultStore:
             "row": row.model_dump_json(),
         }
         with translated(RUNS_TABLE):
-            await self._runs.upsert_entity(entity, mode="replace")
+            try:
+                await self._runs.upsert_entity(entity, mode="replace")
+            except ResourceNotFoundError:
+                await self._service.create_table_if_not_exists(RUNS_TABLE)
+                await self._runs.upsert_entity(entity, mode="replace")
 
     async def newest_run(self) -> RunRow | None:
-        with translated(RUNS_TABLE):
+        with _of_a_table_that_may_be_missing(RUNS_TABLE):
             rows = self._runs.query_entities(
                 "PartitionKey eq @partition", parameters={"partition": RUNS_PARTITION}, results_per_page=1
             )
@@ -145,28 +130,34 @@ class AzureResultStore:
         with translated(RUNS_TABLE):
             rows = self._runs.query_entities(
                 "PartitionKey eq @partition and RowKey gt @newest_to_go",
-                parameters={
-                    "partition": RUNS_PARTITION,
-                    "newest_to_go": f"{newest_first(started_before)};",
-                },
+                parameters={"partition": RUNS_PARTITION, "newest_to_go": f"{newest_first(started_before)};"},
                 select=["PartitionKey", "RowKey"],
             )
             return await _delete(self._runs, [row async for row in rows])
 
-    def _rows(self, market: str, first: str, end: str) -> AsyncIterator[TableEntity]:
+    def _rows(
+        self, market: str, keys: tuple[str, str], *, select: list[str] | None = None
+    ) -> AsyncIterator[TableEntity]:
+        first, end = keys
         rows: AsyncIterator[TableEntity] = self._results.query_entities(
-            _RANGE, parameters={"partition": market_key(market), "first": first, "end": end}
+            _RANGE, parameters={"partition": market_key(market), "first": first, "end": end}, select=select
         )
         return rows
 
     async def _latest_rows(self, market: str) -> dict[str, TableEntity]:
-        first, end = starting_with(LATEST)
-        rows = self._results.query_entities(
-            _RANGE,
-            parameters={"partition": market_key(market), "first": first, "end": end},
-            select=["PartitionKey", "RowKey", "run_started_at"],
-        )
+        rows = self._rows(market, starting_with(LATEST), select=["PartitionKey", "RowKey", "run_started_at"])
         return {str(row["RowKey"]): row async for row in rows}
+
+
+@contextmanager
+def _of_a_table_that_may_be_missing(table: str) -> Iterator[None]:
+    """For reads: a table is made by the first write, and holds nothing before."""
+    with translated(table):
+        try:
+            yield
+        except ResourceNotFoundError as error:
+            if service_code(error) != _TABLE_MISSING:
+                raise
 
 
 def connect_with_identity(

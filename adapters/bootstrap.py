@@ -1,12 +1,16 @@
 """Opens an estate: the adapters that fit where its records are, closed again at the end."""
 
-from collections.abc import AsyncIterator
+import gc
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Final
 
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.data.tables.aio import TableServiceClient
 from azure.identity.aio import DefaultAzureCredential
 from pydantic import SecretStr
 
@@ -20,6 +24,10 @@ from adapters.settings import Settings
 from records.errors import SettingsError
 from records.ports import RecordReader, ResultStore
 
+Identity = Callable[[], AsyncTokenCredential]
+"""Gives the one credential of a run, made only when something asks for it."""
+
+_OBJECTS_BETWEEN_COLLECTIONS: Final = 10_000
 _BLOB_HOST: Final = ".blob."
 _TABLE_HOST: Final = ".table."
 
@@ -34,6 +42,15 @@ class Estate:
 
 def utc_now() -> datetime:
     return datetime.now(UTC)
+
+
+def spare_the_collector() -> None:
+    """Has Python look for garbage less often: a request through the SDK makes some thousand objects, few of them cycles.
+
+    Takes a tenth off a run's processor time for some 5 MB of memory (measured with ``make bench``).
+    """
+    gc.freeze()
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
 
 
 @asynccontextmanager
@@ -51,44 +68,54 @@ async def open_folder_estate(root: Path, settings: Settings) -> AsyncIterator[Es
 
 @asynccontextmanager
 async def open_azure_estate(settings: Settings) -> AsyncIterator[Estate]:
-    """An estate in Azure Storage, or in Azurite; the tables are made where they are missing.
+    """An estate in Azure Storage, or in Azurite.
 
     Raises:
         SettingsError: the settings name no storage account.
-        StoreError: the tables cannot be reached or made.
     """
     limits = RetryLimits(total=settings.retry_total, backoff_seconds=settings.retry_backoff_seconds)
     async with AsyncExitStack() as stack:
-        credential = DefaultAzureCredential()
-        stack.push_async_callback(credential.close)
-        if settings.estate_connection_string:
-            connect = azure_blobs.connect_with_string(_revealed(settings.estate_connection_string), limits)
-        elif settings.estate_account_url:
-            connect = azure_blobs.connect_with_identity(settings.estate_account_url, credential, limits)
-        else:
-            raise SettingsError("no estate: pass --estate DIR, or set ESTATE_ACCOUNT_URL (docs/configuration.md)")
-        blobs = azure_blobs.AzureBlobStore(connect, allowed_host_suffixes=settings.state_account_host_suffixes)
-        stack.push_async_callback(blobs.close)
-        table_string = settings.results_connection_string or (
-            None if settings.results_account_url else settings.estate_connection_string
-        )
-        if table_string:
-            service = azure_tables.connect_with_string(_revealed(table_string), limits)
-        else:
-            service = azure_tables.connect_with_identity(_tables_url(settings), credential, limits)
-        results = AzureResultStore(service)
-        stack.push_async_callback(results.close)
-        await results.prepare()
+
+        @cache
+        def identity() -> AsyncTokenCredential:
+            credential = DefaultAzureCredential()
+            stack.push_async_callback(credential.close)
+            return credential
+
+        try:
+            blobs = _blob_store(settings, identity, limits)
+            stack.push_async_callback(blobs.close)
+            results = AzureResultStore(_table_service(settings, identity, limits))
+            stack.push_async_callback(results.close)
+        except ValueError:
+            raise SettingsError(
+                "a storage account's URL or connection string is malformed: see ESTATE_ACCOUNT_URL, "
+                "ESTATE_CONNECTION_STRING and their RESULTS_ twins (docs/configuration.md)"
+            ) from None
         yield Estate(records=BlobRecordReader(blobs, _containers(settings)), results=results)
 
 
-def _tables_url(settings: Settings) -> str:
+def _blob_store(settings: Settings, identity: Identity, limits: RetryLimits) -> azure_blobs.AzureBlobStore:
+    if settings.estate_connection_string:
+        connect = azure_blobs.connect_with_string(_revealed(settings.estate_connection_string), limits)
+    elif settings.estate_account_url:
+        connect = azure_blobs.connect_with_identity(settings.estate_account_url, identity(), limits)
+    else:
+        raise SettingsError("no estate: pass --estate DIR, or set ESTATE_ACCOUNT_URL (docs/configuration.md)")
+    return azure_blobs.AzureBlobStore(connect, allowed_host_suffixes=settings.state_account_host_suffixes)
+
+
+def _table_service(settings: Settings, identity: Identity, limits: RetryLimits) -> TableServiceClient:
+    if settings.results_connection_string:
+        return azure_tables.connect_with_string(_revealed(settings.results_connection_string), limits)
     if settings.results_account_url:
-        return settings.results_account_url
+        return azure_tables.connect_with_identity(settings.results_account_url, identity(), limits)
+    if settings.estate_connection_string:
+        return azure_tables.connect_with_string(_revealed(settings.estate_connection_string), limits)
     blob_url = settings.estate_account_url or ""
     if _BLOB_HOST not in blob_url:
         raise SettingsError("set RESULTS_ACCOUNT_URL: it does not follow from ESTATE_ACCOUNT_URL")
-    return blob_url.replace(_BLOB_HOST, _TABLE_HOST, 1)
+    return azure_tables.connect_with_identity(blob_url.replace(_BLOB_HOST, _TABLE_HOST, 1), identity(), limits)
 
 
 def _containers(settings: Settings) -> Containers:

@@ -72,9 +72,6 @@ class FolderResultStore:
     async def prune_runs(self, *, started_before: datetime) -> int:
         return await asyncio.to_thread(self._prune, self._root / _RUNS, started_before, 0)
 
-    async def prepare(self) -> None:
-        """A folder is made when the first file is written to it."""
-
     async def close(self) -> None:
         """A folder holds nothing open."""
 

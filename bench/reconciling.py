@@ -57,8 +57,6 @@ async def reconcile(account: Account, estate: BenchEstate, *, save: bool = True)
             account.connection_string, transport=RecordingTransport(recording, account)
         )
     )
-    await results.prepare()
-    recording.requests.clear()
     started = time.perf_counter()
     with OutcomeSpool() as spool:
         summary = await reconcile_estate(

@@ -78,7 +78,7 @@ def compare(
         subscription_id=identity.subscription_id,
         tier=votes.tier,
         verdict=verdict,
-        severity=_severity(verdict, votes.tier),
+        severity=severity_of(verdict, votes.tier),
         odd_one_out=OddOneOut.NONE if masked else judgement.odd_one_out,
         serials=votes.serials,
         serial_delta=judgement.serial_delta,
@@ -101,7 +101,8 @@ def compare(
     )
 
 
-def _severity(verdict: Verdict, tier: Tier | None) -> Severity:
+def severity_of(verdict: Verdict, tier: Tier | None) -> Severity:
+    """How soon a person is needed; only `registry_ahead` depends on the tier."""
     if verdict is Verdict.REGISTRY_AHEAD and tier is Tier.TIMES:
         # A deploy that changed nothing looks so too: it moves the record's time and leaves the state alone.
         return Severity.INFO

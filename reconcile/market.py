@@ -15,7 +15,7 @@ from records.ports import Clock, RecordReader, ResultStore
 from records.readings import Present, Reading, Unreadable
 from records.registry import RegistryRecord
 from records.report import MarketOutcome, Problem
-from records.results import Run, StackResult
+from records.results import Run, StackResult, StoredResult
 from records.store_faults import store_fault
 from records.verdicts import Verdict
 
@@ -62,7 +62,7 @@ class MarketReconciler:
         previous, unreadable_history = await self._previous(market)
         results = await self._compare_twice(market, stacks, registry, previous)
         # Written over a history that could not be read, the results would forget since when each verdict has stood.
-        faults += unreadable_history or await self._keep(market, results)
+        faults += unreadable_history or await self._keep(market, results, previous)
         return MarketOutcome(
             market=market,
             results=tuple(results),
@@ -75,21 +75,20 @@ class MarketReconciler:
         claims = [market_and_stack_of_tracker_blob(blob) async for blob in self.records.tracker_blobs(market=market)]
         return {claim[1] for claim in claims if claim and claim[0] == market}
 
-    async def _previous(self, market: str) -> tuple[Mapping[str, StackResult], list[Fault]]:
+    async def _previous(self, market: str) -> tuple[Mapping[str, StoredResult], list[Fault]]:
         if self.results is None:
             return {}, []
         try:
-            latest = await self.results.latest_of_market(market=market)
+            return await self.results.latest_of_market(market=market), []
         except StoreError as error:
             return {}, [store_fault(error, kind=RecordKind.RESULTS, blob=error.place)]
-        return {stack: stored.result for stack, stored in latest.items()}, []
 
     async def _compare_twice(
         self,
         market: str,
         stacks: list[str],
         registry: Reading[RegistryRecord],
-        previous: Mapping[str, StackResult],
+        previous: Mapping[str, StoredResult],
     ) -> list[StackResult]:
         """Compares, and reads what disagrees once more: a deploy that ended between two reads is not drift."""
         results = await self._compare_all(market, stacks, registry, previous, thorough=False)
@@ -105,7 +104,7 @@ class MarketReconciler:
         market: str,
         stacks: list[str],
         registry: Reading[RegistryRecord],
-        previous: Mapping[str, StackResult],
+        previous: Mapping[str, StoredResult],
         *,
         thorough: bool,
     ) -> dict[str, StackResult]:
@@ -125,18 +124,21 @@ class MarketReconciler:
                 readings,
                 now=self.clock(),
                 in_flight_minutes=self.rules.in_flight_minutes,
-                previous=previous.get(stack),
+                previous=previous[stack].result if stack in previous else None,
             )
 
         return dict(zip(stacks, await asyncio.gather(*map(result_of, stacks)), strict=True))
 
-    async def _keep(self, market: str, results: list[StackResult]) -> list[Fault]:
+    async def _keep(self, market: str, results: list[StackResult], previous: Mapping[str, StoredResult]) -> list[Fault]:
         if self.results is None:
             return []
-        cutoff = self.run.started_at - timedelta(days=self.rules.retention_days)
+        today = self.run.started_at.date()
         try:
             await self.results.save_market(run=self.run, market=market, results=results)
-            await self.results.prune_market(market=market, started_before=cutoff)
+            if any(stored.run_started_at.date() < today for stored in previous.values()):
+                # Once a day: history grows old by the day, and a run on demand should not pay for it.
+                cutoff = self.run.started_at - timedelta(days=self.rules.retention_days)
+                await self.results.prune_market(market=market, started_before=cutoff)
         except StoreError as error:
             return [store_fault(error, kind=RecordKind.RESULTS, blob=error.place)]
         return []
