@@ -6,14 +6,13 @@ from typing import Final
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
-from reconcile.render.formats import age, visible
+from reconcile.render.formats import duration, visible
 from reconcile.render.ordering import by_how_much, headline, most_urgent_first
-from records.report import WHOLE_ESTATE, Report, RunSummary
+from records.report import WHOLE_ESTATE, Problem, Report
 from records.results import StackResult
-from records.verdicts import Severity, Verdict
+from records.verdicts import OddOneOut, Severity, Verdict
 
 _STYLES: Final = {
     Severity.CRITICAL: "bold red",
@@ -34,50 +33,53 @@ def _parts(report: Report) -> Iterator[RenderableType]:
     urgent = most_urgent_first(report.results)
     yield Text(headline(summary), style="bold")
     if summary.problems:
-        yield Padding(_problems(summary), (1, 0, 0, 0))
+        yield Text("\nCould not be read or kept", style="underline")
+        yield from map(_problem, summary.problems)
     if urgent:
-        yield Padding(_disagreements(urgent, summary.finished_at), (1, 0, 0, 0))
+        yield Text("\nNeeds a person", style="underline")
+        yield from _disagreements(urgent, summary.started_at)
     if summary.unregistered_states:
-        yield Text("\nStates that no registry entry names:")
+        yield Text("\nStates that no registry entry names", style="underline")
         yield from (Text(f"  {visible(name)}") for name in summary.unregistered_states)
     yield Text("\n" + _counts(summary.counts))
 
 
-def _problems(summary: RunSummary) -> Table:
-    table = Table(title="Could not be read", title_justify="left", box=None, pad_edge=False)
-    table.add_column("market", style="bold", overflow="fold")
-    table.add_column("record")
-    table.add_column("what is wrong", overflow="fold", ratio=1)
-    for problem in summary.problems:
-        table.add_row(
-            Text("the whole estate" if problem.market == WHOLE_ESTATE else visible(problem.market)),
-            Text(problem.record),
-            Text(f"{visible(problem.blob)}: {visible(problem.message)}\n→ {problem.remedy}"),
-        )
-    return table
+def _problem(problem: Problem) -> RenderableType:
+    market = "the whole estate" if problem.market == WHOLE_ESTATE else visible(problem.market)
+    return Group(
+        Text.assemble((market, "bold"), f"  {problem.record}  ", (problem.code, _STYLES[Severity.HIGH])),
+        _indented(f"{visible(problem.blob)}: {visible(problem.message)}", problem.remedy),
+    )
 
 
-def _disagreements(urgent: list[StackResult], now: datetime) -> Table:
-    table = Table(title="Needs a person", title_justify="left", box=None, pad_edge=False)
-    table.add_column("severity")
-    table.add_column("market/stack", style="bold", overflow="fold")
-    table.add_column("verdict")
-    table.add_column("odd one out")
-    table.add_column("by", justify="right")
-    table.add_column("for", justify="right")
-    table.add_column("what is wrong", overflow="fold", ratio=1)
-    for result in urgent:
+def _disagreements(urgent: list[StackResult], started_at: datetime) -> Iterator[RenderableType]:
+    """One line a result, its cells in columns, with what is wrong and what to do below it."""
+    lines = [_cells(result, started_at) for result in urgent]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for result, line in zip(urgent, lines, strict=True):
+        cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
         style = _STYLES[result.severity]
-        table.add_row(
-            Text(result.severity, style=style),
-            Text(f"{result.market}/{result.stack}"),
-            Text(result.verdict, style=style),
-            Text(result.odd_one_out),
-            Text(by_how_much(result)),
-            Text(age(result.first_seen_at, at=now) if result.first_seen_at else ""),
-            Text(f"{visible(result.summary)}\n→ {result.remedy}"),
-        )
-    return table
+        text = Text.assemble((cells[0], style), "  ", (cells[1], "bold"), "  ", (cells[2], style), no_wrap=True)
+        text.append("  " + "  ".join(cells[3:]))
+        text.rstrip()
+        yield text
+        yield _indented(visible(result.summary), result.remedy)
+
+
+def _cells(result: StackResult, started_at: datetime) -> tuple[str, ...]:
+    odd = "" if result.odd_one_out is OddOneOut.NONE else result.odd_one_out.value
+    stack = f"{result.market}/{result.stack}"
+    off_by = "" if result.verdict is Verdict.RECORDS_SPLIT else by_how_much(result)
+    return (result.severity.value, stack, result.verdict.value, odd, off_by, _for_how_long(result, started_at))
+
+
+def _for_how_long(result: StackResult, started_at: datetime) -> str:
+    seconds = int((started_at - (result.first_seen_at or started_at)).total_seconds())
+    return f"for {duration(seconds)}" if seconds > 0 else "new"
+
+
+def _indented(wrong: str, remedy: str) -> RenderableType:
+    return Padding(Text(f"{wrong}\n→ {remedy}"), (0, 0, 0, 4))
 
 
 def _counts(counts: dict[Verdict, int]) -> str:
