@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from azure.core import MatchConditions
 from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobProperties
 from azure.storage.blob.aio import BlobServiceClient
 
@@ -17,6 +18,7 @@ from records.errors import AccountNotAllowedError
 from records.locks import read_lock
 from records.readings import BlobFacts, ContentSighting
 
+_RANGE_NOT_SATISFIABLE: Final = 416
 _NAMES_PER_PAGE: Final = 5000
 
 
@@ -53,11 +55,16 @@ class AzureBlobStore:
             {"etag": if_match, "match_condition": MatchConditions.IfNotModified} if if_match else {}
         )
         with translated(place):
-            download = await client.download_blob(
-                offset=start_byte, length=length_bytes, max_concurrency=1, **unchanged
-            )
-            content = await download.readall()
-        return BlobPart(content=content, facts=_facts(download.properties))
+            try:
+                download = await client.download_blob(
+                    offset=start_byte, length=length_bytes, max_concurrency=1, **unchanged
+                )
+            except HttpResponseError as error:
+                if error.status_code != _RANGE_NOT_SATISFIABLE or start_byte != 0:
+                    raise
+                # A blob of 0 bytes has no range at all.
+                return BlobPart(content=b"", facts=_facts(await client.get_blob_properties(**unchanged)))
+            return BlobPart(content=await download.readall(), facts=_facts(download.properties))
 
     async def sightings(self, place: BlobPlace) -> tuple[ContentSighting, ...]:
         client = self._client(place.account_url, place).get_container_client(place.container)

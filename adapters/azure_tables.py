@@ -123,7 +123,8 @@ class AzureResultStore:
                 "PartitionKey eq @partition", parameters={"partition": RUNS_PARTITION}, results_per_page=1
             )
             async for row in rows:
-                return RunRow.model_validate_json(str(row["row"]))
+                with suppress(KeyError, ValidationError):
+                    return RunRow.model_validate_json(str(row["row"]))
         return None
 
     async def prune_runs(self, *, started_before: datetime) -> int:

@@ -8,6 +8,7 @@ What Azure says of a blob is found beside the file: the lock that Terraform's lo
 import asyncio
 import base64
 import hashlib
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -67,7 +68,11 @@ class FolderBlobStore:
     def _names(self, container: str, prefix: str) -> list[str]:
         folder = self._container(container, None)
         with _translated(container):
-            names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+            names = [
+                (Path(where) / file).relative_to(folder).as_posix()
+                for where, _, files in os.walk(folder, onerror=_raise)
+                for file in files
+            ]
         return sorted(name for name in names if name.startswith(prefix) and _is_blob(name))
 
     def _read(self, place: BlobPlace, start_byte: int, length_bytes: int, if_match: str | None) -> BlobPart:
@@ -104,6 +109,11 @@ class FolderBlobStore:
                 if name == Path(place.name).name:
                     found.append(ContentSighting(at=_time_in_name(taken_at, file), content_md5=_file_md5(file)))
         return tuple(found)
+
+
+def _raise(error: OSError) -> None:
+    """Has a folder that may not be read be an error: passed over, its markets would fall silent."""
+    raise error
 
 
 def _is_blob(name: str) -> bool:

@@ -7,7 +7,7 @@ so a stack's latest is in the first file.
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -64,8 +64,10 @@ class FolderResultStore:
     async def newest_run(self) -> RunRow | None:
         def read() -> RunRow | None:
             with _translated(_RUNS):
-                newest = next(iter(_newest_first(self._root / _RUNS)), None)
-                return RunRow.model_validate_json(newest.read_bytes()) if newest else None
+                for file in _newest_first(self._root / _RUNS):
+                    with suppress(ValidationError):
+                        return RunRow.model_validate_json(file.read_bytes())
+            return None
 
         return await asyncio.to_thread(read)
 
@@ -81,10 +83,8 @@ class FolderResultStore:
     def _market_runs(self, market: str) -> Iterator[_MarketRun]:
         with _translated(_RESULTS):
             for file in _newest_first(self._folder(market)):
-                try:
+                with suppress(ValidationError):
                     yield _MarketRun.model_validate_json(file.read_bytes())
-                except ValidationError:
-                    continue
 
     def _write(self, folder: Path, started_at: datetime, run_id: str, content: BaseModel) -> None:
         with _translated(folder.name):

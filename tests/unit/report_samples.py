@@ -5,36 +5,17 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from reconcile.compare import severity_of
 from records.faults import Fault, FaultCode, RecordKind
 from records.locks import Lock
 from records.report import Problem, Report, RunSummary
 from records.results import Evidence, Lineages, RecordEvidence, RecordStatus, Serials, StackResult
-from records.verdicts import OddOneOut, Severity, Tier, Verdict
+from records.verdicts import OddOneOut, Tier, Verdict
 
 STARTED_AT: Final = datetime(2026, 11, 23, 6, 0, 4, tzinfo=UTC)
 LINEAGE: Final = "b7c4e1f2-0d7e-4a7e-9f0c-3f6f6a1b2c3d"
 OTHER_LINEAGE: Final = "51f0a9d4-77aa-4b1f-8e4e-6c1f9b8a7d60"
 MD5: Final = "9e107d9d372bb6826bd81d3542a419d6"
-
-SEVERITIES: Final = {
-    Verdict.HEALTHY: Severity.NONE,
-    Verdict.NOT_DEPLOYED: Severity.INFO,
-    Verdict.IN_FLIGHT: Severity.INFO,
-    Verdict.UNREADABLE: Severity.HIGH,
-    Verdict.UNREGISTERED: Severity.MEDIUM,
-    Verdict.STATE_MISSING: Severity.CRITICAL,
-    Verdict.LINEAGE_MISMATCH: Severity.CRITICAL,
-    Verdict.STATE_FORKED: Severity.CRITICAL,
-    Verdict.PIPELINE_DRIFT: Severity.HIGH,
-    Verdict.STATE_ROLLED_BACK: Severity.CRITICAL,
-    Verdict.TRACKER_BEHIND: Severity.MEDIUM,
-    Verdict.TRACKER_AHEAD: Severity.MEDIUM,
-    Verdict.REGISTRY_BEHIND: Severity.MEDIUM,
-    Verdict.REGISTRY_AHEAD: Severity.MEDIUM,
-    Verdict.RECORDS_SPLIT: Severity.HIGH,
-    Verdict.UNVERIFIABLE: Severity.MEDIUM,
-}
-"""As the design's truth table has them."""
 
 
 def stack_result(market: str, stack: str, verdict: Verdict = Verdict.HEALTHY, **changes: Any) -> StackResult:
@@ -45,7 +26,7 @@ def stack_result(market: str, stack: str, verdict: Verdict = Verdict.HEALTHY, **
         "subscription_id": "5f0a9c1e-6c1b-4df5-93ab-0f2b7a4c9d11",
         "tier": Tier.THREE_RECORDS,
         "verdict": verdict,
-        "severity": SEVERITIES[verdict],
+        "severity": severity_of(verdict, Tier.THREE_RECORDS),
         "odd_one_out": OddOneOut.NONE,
         "serials": Serials(state=42, tracker=42, registry=42),
         "serial_delta": None,
