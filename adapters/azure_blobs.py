@@ -1,6 +1,7 @@
 """Blobs of an estate in Azure Blob Storage."""
 
 import base64
+import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
@@ -18,6 +19,8 @@ from records.errors import AccountNotAllowedError
 from records.locks import read_lock
 from records.readings import BlobFacts, ContentSighting
 
+_HOST: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
+_PLAIN_URL: Final = re.compile(r"https://[a-z0-9.-]+(:443)?/?", re.IGNORECASE)
 _RANGE_NOT_SATISFIABLE: Final = 416
 _NAMES_PER_PAGE: Final = 5000
 
@@ -85,17 +88,26 @@ class AzureBlobStore:
     def _client(self, account_url: str | None, place: object) -> BlobServiceClient:
         if account_url not in self._clients:
             if account_url is not None and not self._is_allowed(account_url):
-                raise AccountNotAllowedError(str(place), f"{account_url} is not an allowed storage account")
+                # Whatever is not a plain host may hold a signature or a password.
+                raise AccountNotAllowedError(str(place), f"{_host(account_url) or 'its URL'} is not allowed")
             self._clients[account_url] = self._connect(account_url)
         return self._clients[account_url]
 
     def _is_allowed(self, account_url: str) -> bool:
-        try:
-            url = urlsplit(account_url)
-            is_plain = url.scheme == "https" and url.port in {None, 443} and url.path in {"", "/"} and not url.query
-        except ValueError:
-            return False
-        return is_plain and url.username is None and (url.hostname or "").endswith(self._allowed_host_suffixes)
+        host = _host(account_url)
+        return _PLAIN_URL.fullmatch(account_url) is not None and any(
+            host.endswith(suffix) and _HOST.fullmatch(host.removesuffix(suffix))
+            for suffix in self._allowed_host_suffixes
+        )
+
+
+def _host(url: str) -> str:
+    """The host of a URL, in small letters, where it is a plain one; else nothing."""
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+    return host if _HOST.fullmatch(host) else ""
 
 
 def connect_with_identity(own_account_url: str, credential: AsyncTokenCredential, limits: RetryLimits) -> Connect:

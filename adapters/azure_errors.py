@@ -48,7 +48,7 @@ def translate(error: AzureError, place: str) -> StoreError:
     if not isinstance(error, HttpResponseError):
         return StoreUnavailableError(place, reason)
     match error.status_code, service_code(error):
-        case 404, code if code in _CONTAINER_CODES:
+        case 404 | 409, code if code in _CONTAINER_CODES:
             return ContainerMissingError(place, reason)
         case 404, "BlobNotFound":
             return BlobMissingError(place, reason)

@@ -42,7 +42,7 @@ _SAVE_ATTEMPTS: Final = 5
 _TABLE_MISSING: Final = "TableNotFound"
 _WRITTEN_BY_ANOTHER_RUN: Final = {"UpdateConditionNotSatisfied", "EntityAlreadyExists", "ResourceNotFound"}
 _RANGE: Final = "PartitionKey eq @partition and RowKey ge @first and RowKey lt @end"
-_REPLACE: Final = {"mode": "replace"}
+_REPLACE: Final[dict[str, Any]] = {"mode": "replace"}
 
 _Operation = tuple[str, dict[str, Any], dict[str, Any]]
 
@@ -178,21 +178,30 @@ def connect_with_string(connection_string: str, limits: RetryLimits) -> TableSer
 def _transactions(
     run: Run, market: str, results: Mapping[str, StackResult], latest: Mapping[str, TableEntity]
 ) -> Iterator[list[_Operation]]:
-    """What a run writes of a market, in transactions: each stack's rows together, then the stacks that are no more."""
+    """What a run writes of a market, in transactions: each stack's rows together, then the stacks that are no more.
+
+    A run that comes after a later one, such as an activity delivered again a day late, writes history alone.
+    """
+    is_late = any(_is_newer(row, run) for row in latest.values())
     stacks = sorted(results)
     for start in range(0, len(stacks), _STACKS_PER_TRANSACTION):
         operations: list[_Operation] = []
         for stack in stacks[start : start + _STACKS_PER_TRANSACTION]:
-            operations += _writes(run, market, results[stack], latest.get(latest_key(stack)))
+            columns = _columns(run, market, results[stack])
+            history = history_key(stack, started_at=run.started_at, run_id=run.run_id)
+            operations.append(("upsert", columns | {"RowKey": history}, _REPLACE))
+            if not is_late:
+                operations.append(_latest(columns | {"RowKey": latest_key(stack)}, latest.get(latest_key(stack))))
         yield operations
-    kept = {latest_key(stack) for stack in stacks}
-    gone = [row for key, row in latest.items() if key not in kept and not _is_newer(row, run)]
-    for start in range(0, len(gone), _ROWS_PER_TRANSACTION):
-        yield [("delete", dict(row), _if_unchanged(row)) for row in gone[start : start + _ROWS_PER_TRANSACTION]]
+    if not is_late:
+        kept = set(map(latest_key, stacks))
+        gone = [row for key, row in latest.items() if key not in kept]
+        for start in range(0, len(gone), _ROWS_PER_TRANSACTION):
+            yield [("delete", dict(row), _if_unchanged(row)) for row in gone[start : start + _ROWS_PER_TRANSACTION]]
 
 
-def _writes(run: Run, market: str, result: StackResult, latest: TableEntity | None) -> list[_Operation]:
-    columns = {
+def _columns(run: Run, market: str, result: StackResult) -> dict[str, Any]:
+    return {
         "PartitionKey": market_key(market),
         "run_id": run.run_id,
         "run_started_at": run.started_at,
@@ -200,18 +209,13 @@ def _writes(run: Run, market: str, result: StackResult, latest: TableEntity | No
         "severity": str(result.severity),
         "result": result.model_dump_json(),
     }
-    history = columns | {"RowKey": history_key(result.stack, started_at=run.started_at, run_id=run.run_id)}
-    newest = columns | {"RowKey": latest_key(result.stack)}
-    operations: list[_Operation] = [("upsert", history, dict(_REPLACE))]
-    if latest is None:
-        operations.append(("create", newest, {}))
-    elif not _is_newer(latest, run):
-        operations.append(("update", newest, _REPLACE | _if_unchanged(latest)))
-    return operations
+
+
+def _latest(row: dict[str, Any], present: TableEntity | None) -> _Operation:
+    return ("update", row, _REPLACE | _if_unchanged(present)) if present else ("create", row, {})
 
 
 def _is_newer(row: TableEntity, run: Run) -> bool:
-    """Whether a later run wrote the row: an activity that is delivered again a day late must not undo it."""
     started_at = row.get("run_started_at")
     return isinstance(started_at, datetime) and started_at > run.started_at
 

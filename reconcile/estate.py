@@ -82,13 +82,17 @@ async def reconcile_side_by_side(
         await asyncio.gather(*running, return_exceptions=True)
 
 
-async def unregistered_states(records: RecordReader, named: Container[str]) -> list[str]:
+async def unregistered_states(
+    records: RecordReader, named: Container[str], *, unread: tuple[str, ...] = ()
+) -> list[str]:
     """The states of the shared container that no registry entry names.
+
+    Those in the folder of a market whose registry record could not be read (``unread``) may well be named there.
 
     Raises:
         StoreError: the container cannot be listed.
     """
-    return [blob async for blob in records.state_blobs() if blob not in named]
+    return [blob async for blob in records.state_blobs() if blob not in named and not blob.startswith(unread)]
 
 
 def _broken(market: str, error: Exception) -> Problem:

@@ -143,8 +143,10 @@ class MarketReconciler:
             return [store_fault(error, kind=RecordKind.RESULTS, blob=error.place)]
         return []
 
-    def _shared_states(self, registry: Reading[RegistryRecord], stacks: list[str]) -> tuple[str, ...]:
-        entries = (entry_reading(registry, stack) for stack in stacks)
+    def _shared_states(self, registry: Reading[RegistryRecord], stacks: list[str]) -> tuple[str, ...] | None:
+        entries = [entry_reading(registry, stack) for stack in stacks]
+        if any(isinstance(entry, Unreadable) for entry in entries):
+            return None
         locations = (entry.record.state for entry in entries if isinstance(entry, Present))
         return tuple(location.blob for location in locations if self.records.is_in_shared_container(location=location))
 

@@ -36,14 +36,17 @@ async def reconcile_estate(
     progress.on_markets(markets)
     tally = Tally()
     named_states: set[str] = set()
+    unread: list[str] = []
     async for outcome in reconcile_side_by_side(markets, reconciler.reconcile, width=width):
         tally.add(outcome)
-        named_states.update(outcome.states)
+        named_states.update(outcome.states or ())
+        if outcome.states is None:
+            unread.append(f"{outcome.market}/")
         progress.on_outcome(outcome)
     unregistered: list[str] = []
     if not wanted:
         try:
-            unregistered = await unregistered_states(records, named_states)
+            unregistered = await unregistered_states(records, named_states, unread=tuple(unread))
         except StoreError as error:
             tally.problems.append(_of_the_estate(error, RecordKind.STATE))
     await _keep_run(reconciler, tally, unregistered)

@@ -5,24 +5,23 @@ lock to the blob's metadata and moves it. Content-MD5 stays, so any earlier sigh
 """
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Final
 
 from records.readings import BlobFacts, ContentSighting
+
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 
 def content_known_since(blob: BlobFacts, sightings: Iterable[ContentSighting]) -> datetime:
     """The earliest moment at which this content is known to have been there, without a break, until now.
 
-    A sighting of other content ends the search: what was restored yesterday has been there since yesterday, though it was
-    there last month too.
+    Only what was seen after the last sighting of other content counts: what was restored yesterday has been there since
+    yesterday, though it was there last month too. A file on disk can bear an older time than that; it is not believed.
     """
-    since = blob.last_modified
     if blob.content_md5 is None:
-        return since
-    for sighting in sorted(sightings, key=lambda sighting: sighting.at, reverse=True):
-        if sighting.content_md5 != blob.content_md5:
-            if sighting.at < since:
-                break
-            continue
-        since = min(since, sighting.at)
-    return since
+        return blob.last_modified
+    seen = list(sightings)
+    last_other = max((one.at for one in seen if one.content_md5 != blob.content_md5), default=_NEVER)
+    same = (one.at for one in seen if one.content_md5 == blob.content_md5 and one.at > last_other)
+    return max(last_other, min([blob.last_modified, *same]))

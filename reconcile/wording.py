@@ -52,7 +52,7 @@ def summarise(judgement: Judgement, votes: Votes, *, lock: Lock | None, notes: S
     if Note.LOCK_OF_UNKNOWN_AGE in notes:
         sentences.append("The state is leased, and nothing says by whom or since when.")
     if Note.REGISTRY_WITHOUT_SERIAL in notes:
-        sentences.append("The registry gives no serial, so nothing decides between the other two.")
+        sentences.append("The registry gives no serial, so it has no vote.")
     return " ".join(sentences)
 
 

@@ -40,8 +40,8 @@ class MarketOutcome(BaseModel):
     market: str
     results: tuple[StackResult, ...] = ()
     problems: tuple[Problem, ...] = ()
-    states: tuple[str, ...] = ()
-    """Blob names in the shared state container that this market's registry record names."""
+    states: tuple[str, ...] | None = None
+    """Blob names in the shared state container that this market's registry record names; None where it was not read."""
 
 
 class RunSummary(BaseModel):

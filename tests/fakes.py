@@ -111,7 +111,7 @@ class MemoryBlobStore:
         return BlobPart(content=blob.content[start_byte : start_byte + length_bytes], facts=facts)
 
     async def sightings(self, place: BlobPlace) -> tuple[ContentSighting, ...]:
-        self._check(str(place))
+        self._check(place.container)
         blob = self._blobs(place.container, place.account_url).get(place.name)
         return blob.snapshots if blob else ()
 
