@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Container, Itera
 from traceback import format_tb
 from typing import Final
 
-from records.errors import StoreError, UnknownMarketError
+from records.errors import UnknownMarketError
 from records.faults import Fault, FaultCode, RecordKind
 from records.names import market_and_stack_of_tracker_blob, market_of_registry_blob, registry_blob
 from records.ports import RecordReader
@@ -15,23 +15,25 @@ from records.report import MarketOutcome, Problem
 _LOG: Final = logging.getLogger(__name__)
 
 
-async def list_markets(records: RecordReader) -> list[str]:
-    """Every market that has a registry record or a tracker, as it is spelt there, sorted.
-
-    A market that only trackers know was taken out of the registry while it is still deployed: it must not fall silent.
+async def registered_markets(records: RecordReader) -> set[str]:
+    """Every market that has a registry record, as it is spelt there.
 
     Raises:
         StoreError: the registry cannot be listed, so nothing can be said of the estate.
     """
-    markets = {market async for blob in records.registry_blobs() if (market := market_of_registry_blob(blob))}
-    try:
-        async for blob in records.tracker_blobs():
-            claim = market_and_stack_of_tracker_blob(blob)
-            markets |= {claim[0]} if claim else set()
-    except StoreError:
-        # Every market lists its own trackers, and reports that it could not.
-        return sorted(markets)
-    return sorted(markets)
+    return {market async for blob in records.registry_blobs() if (market := market_of_registry_blob(blob))}
+
+
+async def tracked_markets(records: RecordReader) -> set[str]:
+    """Every market that has a tracker, as it is spelt there.
+
+    One that only trackers know was taken out of the registry while it is still deployed: it must not fall silent.
+
+    Raises:
+        StoreError: the trackers cannot be listed.
+    """
+    claims = [market_and_stack_of_tracker_blob(blob) async for blob in records.tracker_blobs()]
+    return {claim[0] for claim in claims if claim}
 
 
 def choose_markets(known: Iterable[str], wanted: Iterable[str]) -> list[str]:

@@ -12,7 +12,7 @@ from records.errors import StoreError
 from records.faults import Fault, FaultCode, RecordKind
 from records.names import is_market_key, is_stack_name, market_and_stack_of_tracker_blob, registry_blob
 from records.ports import Clock, RecordReader, ResultStore
-from records.readings import Present, Reading, Unreadable
+from records.readings import Absent, Present, Reading, Unreadable
 from records.registry import RegistryRecord
 from records.report import MarketOutcome, Problem
 from records.results import Run, StackResult, StoredResult
@@ -63,11 +63,13 @@ class MarketReconciler:
         results = await self._compare_twice(market, stacks, registry, previous)
         # Written over a history that could not be read, the results would forget since when each verdict has stood.
         faults += unreadable_history or await self._keep(market, results, previous)
+        locations = registry.record.locations() if isinstance(registry, Present) else []
         return MarketOutcome(
             market=market,
             results=tuple(results),
             problems=tuple(Problem.of(market, fault) for fault in faults),
-            states=self._shared_states(registry, stacks),
+            states=tuple(one.blob for one in locations if one and self.records.is_in_shared_container(location=one)),
+            names_all_its_states=None not in locations,
         )
 
     async def _tracked_stacks(self, market: str) -> set[str]:
@@ -95,8 +97,10 @@ class MarketReconciler:
         in_doubt = [stack for stack, result in results.items() if result.verdict is not Verdict.HEALTHY]
         if in_doubt:
             await self.sleep(self.rules.reread_delay_seconds)
-            registry = await self.records.registry(market=market)
-            results |= await self._compare_all(market, in_doubt, registry, previous, thorough=True)
+            again = await self.records.registry(market=market)
+            if isinstance(again, Absent) and isinstance(registry, Present):
+                again = Unreadable(_vanished(market), again.blob)
+            results |= await self._compare_all(market, in_doubt, again, previous, thorough=True)
         return [results[stack] for stack in stacks]
 
     async def _compare_all(
@@ -143,13 +147,6 @@ class MarketReconciler:
             return [store_fault(error, kind=RecordKind.RESULTS, blob=error.place)]
         return []
 
-    def _shared_states(self, registry: Reading[RegistryRecord], stacks: list[str]) -> tuple[str, ...] | None:
-        entries = [entry_reading(registry, stack) for stack in stacks]
-        if any(isinstance(entry, Unreadable) for entry in entries):
-            return None
-        locations = (entry.record.state for entry in entries if isinstance(entry, Present))
-        return tuple(location.blob for location in locations if self.records.is_in_shared_container(location=location))
-
 
 def _outcome_of_fault(market: str, fault: Fault) -> MarketOutcome:
     return MarketOutcome(market=market, problems=(Problem.of(market, fault),))
@@ -170,7 +167,7 @@ def _vanished(market: str) -> Fault:
         code=FaultCode.VANISHED,
         record=RecordKind.REGISTRY,
         blob=registry_blob(market),
-        message="it was listed, and gone when it was read",
+        message="it was there, and gone when it was read",
         remedy="Restore the blob's last version, or remove the market's trackers too.",
     )
 

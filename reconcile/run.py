@@ -4,7 +4,13 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import timedelta
 
-from reconcile.estate import choose_markets, list_markets, reconcile_side_by_side, unregistered_states
+from reconcile.estate import (
+    choose_markets,
+    reconcile_side_by_side,
+    registered_markets,
+    tracked_markets,
+    unregistered_states,
+)
 from reconcile.market import MarketReconciler
 from records.errors import StoreError
 from records.faults import RecordKind
@@ -32,21 +38,25 @@ async def reconcile_estate(
         StoreError: the registry cannot be listed.
     """
     records = reconciler.records
-    markets = choose_markets(await list_markets(records), wanted)
-    progress.on_markets(markets)
     tally = Tally()
-    named_states: set[str] = set()
-    unread: list[str] = []
+    known = await registered_markets(records)
+    try:
+        known |= await tracked_markets(records)
+    except StoreError as error:
+        tally.problems.append(_of_the_estate(error, RecordKind.TRACKER))
+    markets = choose_markets(known, wanted)
+    progress.on_markets(markets)
+    named: set[str] = set()
+    unread: set[str] = set()
     async for outcome in reconcile_side_by_side(markets, reconciler.reconcile, width=width):
         tally.add(outcome)
-        named_states.update(outcome.states or ())
-        if outcome.states is None:
-            unread.append(f"{outcome.market}/")
+        named.update(outcome.states)
+        unread |= set() if outcome.names_all_its_states else {f"{outcome.market}/"}
         progress.on_outcome(outcome)
     unregistered: list[str] = []
     if not wanted:
         try:
-            unregistered = await unregistered_states(records, named_states, unread=tuple(unread))
+            unregistered = await unregistered_states(records, named, unread=tuple(unread))
         except StoreError as error:
             tally.problems.append(_of_the_estate(error, RecordKind.STATE))
     await _keep_run(reconciler, tally, unregistered)

@@ -103,6 +103,23 @@ class RegistryRecord(RecordModel):
             fault = fault_of(error, kind=RecordKind.REGISTRY, blob=blob, under=field)
             raise RecordError(fault) from None
 
+    def locations(self) -> list[StateLocation | None]:
+        """Where each stack's state is, also of a stack whose entry is otherwise wrong; None where that cannot be read."""
+        return [_location(value) for value in self.stacks.values()]
+
+
+class _EntryWithAState(RecordModel):
+    """The one part of an entry that says which blob is spoken for."""
+
+    state: StateLocation
+
+
+def _location(entry: JsonValue) -> StateLocation | None:
+    try:
+        return _EntryWithAState.model_validate(entry).state
+    except ValidationError:
+        return None
+
 
 def parse_registry(content: bytes, *, market: str) -> RegistryRecord:
     """The registry record that was read for this market.

@@ -40,8 +40,10 @@ class MarketOutcome(BaseModel):
     market: str
     results: tuple[StackResult, ...] = ()
     problems: tuple[Problem, ...] = ()
-    states: tuple[str, ...] | None = None
-    """Blob names in the shared state container that this market's registry record names; None where it was not read."""
+    states: tuple[str, ...] = ()
+    """Blob names in the shared state container that this market's registry record names."""
+    names_all_its_states: bool = False
+    """Whether ``states`` is all of them: not where the record, or the place of a state in it, could not be read."""
 
 
 class RunSummary(BaseModel):

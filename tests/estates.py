@@ -2,16 +2,24 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from azure.core.exceptions import ResourceNotFoundError
+from azure.data.tables import TableServiceClient
 from azure.storage.blob import BlobServiceClient
 
+from adapters import azure_tables
+from adapters.azure_blobs import AzureBlobStore, connect_with_string
+from adapters.azure_retries import RetryLimits
+from adapters.azure_tables import RESULTS_TABLE, RUNS_TABLE, AzureResultStore
 from adapters.blob_store import BlobPlace
-from adapters.record_reader import Containers
+from adapters.record_reader import BlobRecordReader, Containers
 from reconcile.market import MarketReconciler, Rules
 from reconcile.run import RunProgress, reconcile_estate
 from records.faults import FaultCode, RecordKind
@@ -24,6 +32,7 @@ from tests.fakes import MemoryBlobStore
 LINEAGE: Final = "edd2705f-7116-be1f-264c-8eebc32084c8"
 SERIAL: Final = 42
 CONTAINERS: Final = Containers()
+LIMITS: Final = RetryLimits(total=3, backoff_seconds=0.02)
 RULES: Final = Rules(in_flight_minutes=60, reread_delay_seconds=0, retention_days=400)
 
 _HEAD: Final = '{\n  "version": 4,\n  "terraform_version": "1.11.4",\n'
@@ -80,6 +89,40 @@ class AzuriteEstate:
 
     def delete(self, container: str, blob: str) -> None:
         self.service.get_blob_client(container, blob).delete_blob()
+
+
+def fresh_containers() -> Containers:
+    """Names that no other test has used; none of the containers is there yet."""
+    name = uuid.uuid4()
+    return Containers(registry=f"registry-{name}", trackers=f"trackers-{name}", states=f"tfstate-{name}")
+
+
+@asynccontextmanager
+async def open_azure_records(connection_string: str, containers: Containers) -> AsyncIterator[BlobRecordReader]:
+    blobs = AzureBlobStore(
+        connect_with_string(connection_string, LIMITS), allowed_host_suffixes=(".blob.core.windows.net",)
+    )
+    try:
+        yield BlobRecordReader(blobs, containers)
+    finally:
+        await blobs.close()
+
+
+@asynccontextmanager
+async def open_azure_results(connection_string: str) -> AsyncIterator[AzureResultStore]:
+    results = AzureResultStore(azure_tables.connect_with_string(connection_string, LIMITS))
+    try:
+        yield results
+    finally:
+        await results.close()
+
+
+def delete_tables(connection_string: str) -> None:
+    """Leaves the account without results, as before the first run."""
+    with TableServiceClient.from_connection_string(connection_string) as service:
+        for table in (RESULTS_TABLE, RUNS_TABLE):
+            with suppress(ResourceNotFoundError):
+                service.delete_table(table)
 
 
 def state_bytes(serial: int = SERIAL, *, lineage: str = LINEAGE, size_bytes: int = 0) -> bytes:

@@ -79,7 +79,7 @@ def _for_how_long(result: StackResult, started_at: datetime) -> str:
 
 
 def _indented(wrong: str, remedy: str) -> RenderableType:
-    return Padding(Text(f"{wrong}\n→ {remedy}"), (0, 0, 0, 4))
+    return Padding(Text(f"{wrong}\n→ {remedy}"), (0, 0, 0, 4), expand=False)
 
 
 def _counts(counts: dict[Verdict, int]) -> str:

@@ -1,5 +1,5 @@
-"""The real storage that the contract suites run against, beside memory and a folder."""
+"""The real storage that tests of whole runs use, and the proxies that make it fail."""
 
-from tests.world.fixtures import azurite
+from tests.world.fixtures import azurite, fault_proxy, table_fault_proxy
 
-__all__ = ["azurite"]
+__all__ = ["azurite", "fault_proxy", "table_fault_proxy"]
