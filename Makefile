@@ -15,7 +15,7 @@ help:
 	@echo 'make lock   compile requirements.txt and requirements-dev.txt anew'
 
 demo: $(VENV)/runtime
-	@$(BIN)/trueup reconcile --estate examples/estate --as-of 2026-11-24T06:00:00Z --run-id demo; \
+	@$(BIN)/trueup reconcile --estate examples/estate --as-of 2026-11-24T06:00:00Z --no-save; \
 	status=$$?; test $$status -eq 0 -o $$status -eq 2
 
 test: lint $(AZURITE)
@@ -25,7 +25,7 @@ lint: $(VENV)/dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 
 unit: $(VENV)/dev
 	$(BIN)/pytest -m 'not azurite and not terraform'

@@ -8,14 +8,23 @@ from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import datetime
 from enum import StrEnum
+from importlib import metadata
 from pathlib import Path
+from traceback import format_tb
 from typing import IO, Annotated, Any, Final
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from adapters.bootstrap import Estate, open_azure_estate, open_folder_estate, spare_the_collector, utc_now
+from adapters.bootstrap import (
+    Estate,
+    discard_stdout,
+    open_azure_estate,
+    open_folder_estate,
+    spare_the_collector,
+    utc_now,
+)
 from adapters.outcome_spool import OutcomeSpool
 from adapters.settings import Settings, load_settings
 from reconcile.market import MarketReconciler, Rules
@@ -32,6 +41,7 @@ from records.timestamps import parse_utc
 
 _WIDTH_IN_A_PIPE: Final = 200
 _INTERRUPTED: Final = 130
+_PIPE_CLOSED: Final = 141
 _WRONG_USAGE: Final[tuple[type[Any], ...]] = tuple(
     # Typer brings a click of its own, whose base class it does not export.
     kind
@@ -57,9 +67,14 @@ class Format(StrEnum):
     HTML = "html"
 
 
-@app.callback()
-def _trueup() -> None:
+@app.callback(invoke_without_command=True)
+def _trueup(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+) -> None:
     """Keeps a Terraform estate on Azure honest."""
+    if version:
+        typer.echo(f"trueup {metadata.version('trueup')}")
+        raise typer.Exit
 
 
 @app.command(
@@ -96,6 +111,10 @@ def reconcile(
     settings = load_settings()
     moment = _parsed_time(as_of)
     _check_run_id(run_id)
+    if save and moment and moment > utc_now():
+        raise typer.BadParameter(
+            "--as-of: a time to come needs --no-save, or later runs would count as older than this one"
+        )
     started_at = moment or utc_now()
     run = Run(run_id=run_id, started_at=started_at) if run_id else Run.named_by(started_at)
     opened = open_folder_estate(estate, settings) if estate else open_azure_estate(settings)
@@ -161,15 +180,25 @@ def _write(report: Report, format_: Format, file: IO[str]) -> None:
 
 @contextmanager
 def _opened(output: Path | None) -> Iterator[IO[str]]:
-    """Where the report goes: known to be writable before the run begins, and replaced only by a whole report."""
+    """Where the report goes: known to be writable before the run begins, and replaced only by a whole report.
+
+    A link is followed, and what is no regular file, such as ``/dev/stdout``, is written to as it is.
+    """
     if output is None:
         yield sys.stdout
         return
-    draft = output.with_name(f".{output.name}.part")
+    if output.is_dir():
+        raise typer.BadParameter(f"--output: {output} is a folder, not a file")
+    if output.exists() and not output.is_file():
+        with output.open("w", encoding="utf-8") as file:
+            yield file
+        return
+    target = output.resolve()
+    draft = target.with_name(f".{target.name}.part")
     try:
         with draft.open("w", encoding="utf-8") as file:
             yield file
-        draft.replace(output)
+        draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
 
@@ -215,11 +244,18 @@ def main() -> None:
     except _WRONG_USAGE as error:
         error.show()
         status = EXIT_RUN_FAILED
+    except BrokenPipeError:
+        discard_stdout()
+        status = _PIPE_CLOSED
     except (TrueupError, OSError) as error:
         Console(stderr=True, highlight=False).print(f"trueup: {error}", style="red", markup=False)
         status = EXIT_RUN_FAILED
     except (typer.Abort, KeyboardInterrupt):
         status = _INTERRUPTED
+    except Exception as error:  # noqa: BLE001 (the last door: a person gets a line and where it broke, and no values)
+        lines = "".join(format_tb(error.__traceback__))
+        print(f"{lines}trueup: broke with {type(error).__name__}; please report it with these lines", file=sys.stderr)  # noqa: T201
+        status = EXIT_RUN_FAILED
     sys.exit(status)
 
 

@@ -1,10 +1,8 @@
 """Blobs of an estate in Azure Blob Storage."""
 
 import base64
-import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final, Protocol
-from urllib.parse import urlsplit
 
 from azure.core import MatchConditions
 from azure.core.credentials_async import AsyncTokenCredential
@@ -12,15 +10,14 @@ from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobProperties
 from azure.storage.blob.aio import BlobServiceClient
 
+from adapters.account_urls import host_of, is_under
 from adapters.azure_errors import translated
-from adapters.azure_retries import BlobRetryPolicy, JitteredTransport, RetryLimits
+from adapters.azure_retries import BlobRetryPolicy, RetryLimits, new_transport
 from adapters.blob_store import BlobPart, BlobPlace
 from records.errors import AccountNotAllowedError
 from records.locks import read_lock
 from records.readings import BlobFacts, ContentSighting
 
-_HOST: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
-_PLAIN_URL: Final = re.compile(r"https://[a-z0-9.-]+(:443)?/?", re.IGNORECASE)
 _RANGE_NOT_SATISFIABLE: Final = 416
 _NAMES_PER_PAGE: Final = 5000
 
@@ -86,28 +83,15 @@ class AzureBlobStore:
             await client.close()
 
     def _client(self, account_url: str | None, place: object) -> BlobServiceClient:
-        if account_url not in self._clients:
-            if account_url is not None and not self._is_allowed(account_url):
-                # Whatever is not a plain host may hold a signature or a password.
-                raise AccountNotAllowedError(str(place), f"{_host(account_url) or 'its URL'} is not allowed")
-            self._clients[account_url] = self._connect(account_url)
-        return self._clients[account_url]
-
-    def _is_allowed(self, account_url: str) -> bool:
-        host = _host(account_url)
-        return _PLAIN_URL.fullmatch(account_url) is not None and any(
-            host.endswith(suffix) and _HOST.fullmatch(host.removesuffix(suffix))
-            for suffix in self._allowed_host_suffixes
-        )
-
-
-def _host(url: str) -> str:
-    """The host of a URL, in small letters, where it is a plain one; else nothing."""
-    try:
-        host = urlsplit(url).hostname or ""
-    except ValueError:
-        return ""
-    return host if _HOST.fullmatch(host) else ""
+        host = host_of(account_url) if account_url else None
+        if account_url is not None and host is None:
+            # Not quoted: whatever is not a plain host may hold a signature or a password.
+            raise AccountNotAllowedError(str(place), "its account_url is no plain https URL of a host")
+        if host is not None and not any(is_under(host, suffix) for suffix in self._allowed_host_suffixes):
+            raise AccountNotAllowedError(str(place), f"{host} is not allowed")
+        if host not in self._clients:
+            self._clients[host] = self._connect(f"https://{host}")
+        return self._clients[host]
 
 
 def connect_with_identity(own_account_url: str, credential: AsyncTokenCredential, limits: RetryLimits) -> Connect:
@@ -118,7 +102,7 @@ def connect_with_identity(own_account_url: str, credential: AsyncTokenCredential
             account_url or own_account_url,
             credential=credential,
             retry_policy=BlobRetryPolicy(limits),
-            transport=JitteredTransport(),
+            transport=new_transport(),
         )
 
     return connect
@@ -133,7 +117,7 @@ def connect_with_string(connection_string: str, limits: RetryLimits) -> Connect:
                 account_url, "a connection string opens no other account; use an identity (ESTATE_ACCOUNT_URL)"
             )
         return BlobServiceClient.from_connection_string(
-            connection_string, retry_policy=BlobRetryPolicy(limits), transport=JitteredTransport()
+            connection_string, retry_policy=BlobRetryPolicy(limits), transport=new_transport()
         )
 
     return connect

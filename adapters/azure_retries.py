@@ -1,9 +1,4 @@
-"""How requests to storage are retried: azure-core's own policy, set on purpose.
-
-azure-storage-blob's policies neither retry a 429 nor look at ``Retry-After`` (seen in 12.31: ``_shared/policies.py``,
-``is_retry``), and azure-core's, which do both, have no jitter. So blobs get azure-core's policy, tables keep their own
-subclass of it, and the jitter is in the transport's sleep, through which every policy waits.
-"""
+"""How requests to storage are retried: azure-core's own policy, set on purpose, with jitter (ADR 0002)."""
 
 import asyncio
 import random
@@ -13,6 +8,7 @@ from typing import Any, Final
 from azure.core.pipeline import PipelineRequest, PipelineResponse
 from azure.core.pipeline.policies import AsyncRetryPolicy
 from azure.core.pipeline.transport import AioHttpTransport, AsyncHttpResponse, HttpRequest
+from azure.data.tables.aio import TableServiceClient
 
 _JITTER: Final = 0.5
 _CONNECTION_TIMEOUT_SECONDS: Final = 10
@@ -38,14 +34,10 @@ class RetryLimits:
         }
 
 
-class JitteredTransport(AioHttpTransport):  # type: ignore[misc]  # azure-core exports it untyped
-    """Waits up to half as long again as a policy asks, so that a throttled fleet does not come back as one.
-
-    Never less: a ``Retry-After`` is kept.
+class _JitteredSleep:
+    """Stands in for a transport where a policy waits: up to half as long again as it asks, so that a throttled fleet does
+    not come back as one. Never less: a ``Retry-After`` is kept.
     """
-
-    def __init__(self) -> None:
-        super().__init__(connection_timeout=_CONNECTION_TIMEOUT_SECONDS, read_timeout=_READ_TIMEOUT_SECONDS)
 
     async def sleep(self, duration: float) -> None:
         await asyncio.sleep(duration * (1 + random.random() * _JITTER))  # noqa: S311 (spreads load, hides nothing)
@@ -67,3 +59,34 @@ class BlobRetryPolicy(AsyncRetryPolicy[HttpRequest, AsyncHttpResponse]):
         response = await super().send(request)
         response.http_response.location_mode = "primary"  # type: ignore[attr-defined]
         return response
+
+    async def sleep(self, settings: dict[str, Any], transport: Any, response: Any = None) -> None:  # noqa: ARG002, ANN401
+        await super().sleep(settings, _JITTERED, response=response)
+
+
+class JitteredTableServiceClient(TableServiceClient):
+    """A table client whose own retries have jitter: the one private hook of the SDK that is used, as tables take no policy."""
+
+    def _configure_policies(self, **kwargs: Any) -> list[Any]:  # noqa: ANN401
+        policies: list[Any] = super()._configure_policies(**kwargs)
+        for policy in policies:
+            if isinstance(policy, AsyncRetryPolicy):
+                _jitter(policy)
+        return policies
+
+
+def _jitter(policy: AsyncRetryPolicy[Any, Any]) -> None:
+    unjittered = policy.sleep
+
+    async def sleep(settings: dict[str, Any], transport: Any, response: Any = None) -> None:  # noqa: ARG001, ANN401
+        await unjittered(settings, _JITTERED, response=response)
+
+    setattr(policy, "sleep", sleep)  # noqa: B010 (a method of one instance is replaced, which mypy has no words for)
+
+
+_JITTERED: Final[Any] = _JitteredSleep()
+
+
+def new_transport() -> AioHttpTransport:
+    """The SDK's transport, with time limits that suit requests of a few KiB."""
+    return AioHttpTransport(connection_timeout=_CONNECTION_TIMEOUT_SECONDS, read_timeout=_READ_TIMEOUT_SECONDS)

@@ -1,8 +1,8 @@
 """Results in Azure Table Storage.
 
-Table ``reconcileresults``: a partition a market, with the rows ``latest:{stack}`` and ``history:{stack}:{newest first}:{run}``.
-Table ``reconcileruns``: one partition, newest first. One entity-group transaction a market and run writes both rows of every
-stack. A transaction takes 100 rows at most, so a market of more than 50 stacks takes one for every 50 of them.
+Table ``reconcileresults``: a partition a market, with the rows ``latest:{stack}`` and ``history:{stack}:{newest first}:{run}``,
+and ``latest`` for the run that came last. Table ``reconcileruns``: one partition, newest first. One entity-group transaction a
+market and run writes them all. It takes 100 rows at most, so a market of more than 49 stacks takes one for every 49 of them.
 """
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
@@ -18,7 +18,7 @@ from azure.data.tables.aio import TableClient, TableServiceClient
 from pydantic import ValidationError
 
 from adapters.azure_errors import service_code, translated
-from adapters.azure_retries import JitteredTransport, RetryLimits
+from adapters.azure_retries import JitteredTableServiceClient, RetryLimits, new_transport
 from adapters.table_keys import (
     HISTORY,
     LATEST,
@@ -36,9 +36,11 @@ from records.results import Run, StackResult, StoredResult
 
 RESULTS_TABLE: Final = "reconcileresults"
 RUNS_TABLE: Final = "reconcileruns"
-_STACKS_PER_TRANSACTION: Final = 50
+_STACKS_PER_TRANSACTION: Final = 49
 _ROWS_PER_TRANSACTION: Final = 100
 _SAVE_ATTEMPTS: Final = 5
+_RETRIED: Final = frozenset({"POST"})
+"""A transaction is a POST, which azure-core leaves alone as a rule; ours can be sent again."""
 _TABLE_MISSING: Final = "TableNotFound"
 _WRITTEN_BY_ANOTHER_RUN: Final = {"UpdateConditionNotSatisfied", "EntityAlreadyExists", "ResourceNotFound"}
 _RANGE: Final = "PartitionKey eq @partition and RowKey ge @first and RowKey lt @end"
@@ -81,8 +83,8 @@ class AzureResultStore:
         with translated(RESULTS_TABLE):
             for _ in range(_SAVE_ATTEMPTS):
                 try:
-                    for operations in _transactions(run, market, pending, await self._latest_rows(market)):
-                        await self._results.submit_transaction(operations)
+                    for operations in _transactions(run, market, pending, await self._present_rows(market)):
+                        await self._results.submit_transaction(operations, retry_on_methods=_RETRIED)
                     return
                 except HttpResponseError as error:
                     if service_code(error) == _TABLE_MISSING:
@@ -145,8 +147,10 @@ class AzureResultStore:
         )
         return rows
 
-    async def _latest_rows(self, market: str) -> dict[str, TableEntity]:
-        rows = self._rows(market, starting_with(LATEST), select=["PartitionKey", "RowKey", "run_started_at"])
+    async def _present_rows(self, market: str) -> dict[str, TableEntity]:
+        """The market's own row and its stacks' latest, by key: with their ETags, without their results."""
+        _, end = starting_with(LATEST)
+        rows = self._rows(market, (LATEST, end), select=["PartitionKey", "RowKey", "run_started_at"])
         return {str(row["RowKey"]): row async for row in rows}
 
 
@@ -164,40 +168,53 @@ def _of_a_table_that_may_be_missing(table: str) -> Iterator[None]:
 def connect_with_identity(
     account_url: str, credential: AsyncTokenCredential, limits: RetryLimits
 ) -> TableServiceClient:
-    return TableServiceClient(
-        account_url, credential=credential, transport=JitteredTransport(), **limits.policy_options()
+    return JitteredTableServiceClient(
+        account_url, credential=credential, transport=new_transport(), **limits.policy_options()
     )
 
 
 def connect_with_string(connection_string: str, limits: RetryLimits) -> TableServiceClient:
-    return TableServiceClient.from_connection_string(
-        connection_string, transport=JitteredTransport(), **limits.policy_options()
+    return JitteredTableServiceClient.from_connection_string(
+        connection_string, transport=new_transport(), **limits.policy_options()
     )
 
 
 def _transactions(
-    run: Run, market: str, results: Mapping[str, StackResult], latest: Mapping[str, TableEntity]
+    run: Run, market: str, results: Mapping[str, StackResult], present: Mapping[str, TableEntity]
 ) -> Iterator[list[_Operation]]:
     """What a run writes of a market, in transactions: each stack's rows together, then the stacks that are no more.
 
-    A run that comes after a later one, such as an activity delivered again a day late, writes history alone.
+    A run that comes after a later one, such as an activity delivered again a day late, writes history alone. The market's
+    own row says which came last, also where a run found no stack at all.
     """
-    is_late = any(_is_newer(row, run) for row in latest.values())
+    is_late = any(_is_newer(row, run) for row in present.values())
     stacks = sorted(results)
-    for start in range(0, len(stacks), _STACKS_PER_TRANSACTION):
+    for start in range(0, max(len(stacks), 1), _STACKS_PER_TRANSACTION):
         operations: list[_Operation] = []
+        if start == 0 and not is_late:
+            operations.append(_latest(_market_row(run, market), present))
         for stack in stacks[start : start + _STACKS_PER_TRANSACTION]:
             columns = _columns(run, market, results[stack])
             history = history_key(stack, started_at=run.started_at, run_id=run.run_id)
             operations.append(("upsert", columns | {"RowKey": history}, _REPLACE))
             if not is_late:
-                operations.append(_latest(columns | {"RowKey": latest_key(stack)}, latest.get(latest_key(stack))))
-        yield operations
+                operations.append(_latest(columns | {"RowKey": latest_key(stack)}, present))
+        if operations:
+            yield operations
     if not is_late:
-        kept = set(map(latest_key, stacks))
-        gone = [row for key, row in latest.items() if key not in kept]
+        kept = {LATEST, *map(latest_key, stacks)}
+        gone = [row for key, row in present.items() if key not in kept]
         for start in range(0, len(gone), _ROWS_PER_TRANSACTION):
             yield [("delete", dict(row), _if_unchanged(row)) for row in gone[start : start + _ROWS_PER_TRANSACTION]]
+
+
+def _market_row(run: Run, market: str) -> dict[str, Any]:
+    return {
+        "PartitionKey": market_key(market),
+        "RowKey": LATEST,
+        "run_id": run.run_id,
+        "run_started_at": run.started_at,
+    }
 
 
 def _columns(run: Run, market: str, result: StackResult) -> dict[str, Any]:
@@ -211,8 +228,9 @@ def _columns(run: Run, market: str, result: StackResult) -> dict[str, Any]:
     }
 
 
-def _latest(row: dict[str, Any], present: TableEntity | None) -> _Operation:
-    return ("update", row, _REPLACE | _if_unchanged(present)) if present else ("create", row, {})
+def _latest(row: dict[str, Any], present: Mapping[str, TableEntity]) -> _Operation:
+    before = present.get(row["RowKey"])
+    return ("update", row, _REPLACE | _if_unchanged(before)) if before else ("create", row, {})
 
 
 def _is_newer(row: TableEntity, run: Run) -> bool:

@@ -1,6 +1,8 @@
 """Opens an estate: the adapters that fit where its records are, closed again at the end."""
 
 import gc
+import os
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -53,6 +55,11 @@ def spare_the_collector() -> None:
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
 
 
+def discard_stdout() -> None:
+    """After whoever reads the output has read enough of it: Python would try to flush the rest as it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 @asynccontextmanager
 async def open_folder_estate(root: Path, settings: Settings) -> AsyncIterator[Estate]:
     """An estate on disk; its results are kept beside it.
@@ -92,7 +99,8 @@ async def open_azure_estate(settings: Settings) -> AsyncIterator[Estate]:
                 "a storage account's URL or connection string is malformed: see ESTATE_ACCOUNT_URL, "
                 "ESTATE_CONNECTION_STRING and their RESULTS_ twins (docs/configuration.md)"
             ) from None
-        yield Estate(records=BlobRecordReader(blobs, _containers(settings)), results=results)
+        records = BlobRecordReader(blobs, _containers(settings), own_account_url=settings.estate_account_url)
+        yield Estate(records=records, results=results)
 
 
 def _blob_store(settings: Settings, identity: Identity, limits: RetryLimits) -> azure_blobs.AzureBlobStore:

@@ -10,15 +10,16 @@ import base64
 import hashlib
 import os
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
+from adapters.account_urls import host_of
 from adapters.blob_store import BlobPart, BlobPlace
 from records.errors import (
     AccessDeniedError,
+    AccountNotAllowedError,
     BlobChangedError,
     BlobMissingError,
     ContainerMissingError,
@@ -58,7 +59,10 @@ class FolderBlobStore:
         """Another account's containers are under ``accounts/{host}``, so that two accounts' keys never meet."""
         base = self._root
         if account_url is not None:
-            base = base / "accounts" / (urlsplit(account_url).hostname or "unknown")
+            host = host_of(account_url)
+            if host is None:
+                raise AccountNotAllowedError(container, "its account_url is no plain https URL of a host")
+            base = base / "accounts" / host
         folder = base / container
         with _translated(container):
             if not folder.is_dir():
@@ -68,15 +72,15 @@ class FolderBlobStore:
     def _names(self, container: str, prefix: str) -> list[str]:
         folder = self._container(container, None)
         with _translated(container):
-            names = [
-                (Path(where) / file).relative_to(folder).as_posix()
-                for where, _, files in os.walk(folder, onerror=_raise)
-                for file in files
-            ]
+            files = _files_below(folder / prefix.rpartition("/")[0])
+            names = [_name(file.relative_to(folder)) for file in files]
         return sorted(name for name in names if name.startswith(prefix) and _is_blob(name))
 
     def _read(self, place: BlobPlace, start_byte: int, length_bytes: int, if_match: str | None) -> BlobPart:
         path = self._container(place.container, place.account_url) / place.name
+        with _translated(place):
+            if path.exists() and not path.is_file() and not path.is_dir():
+                raise StoreUnavailableError(str(place), "it is no regular file")
         with _translated(place), path.open("rb") as file:
             md5 = hashlib.file_digest(file, _md5).hexdigest() if start_byte == 0 else None
             file.seek(start_byte)
@@ -107,13 +111,31 @@ class FolderBlobStore:
             for file in files:
                 name, _, taken_at = file.name.rpartition("@")
                 if name == Path(place.name).name:
-                    found.append(ContentSighting(at=_time_in_name(taken_at, file), content_md5=_file_md5(file)))
+                    with suppress(ValueError):
+                        found.append(ContentSighting(at=parse_utc(taken_at), content_md5=_file_md5(file)))
         return tuple(found)
 
 
-def _raise(error: OSError) -> None:
-    """Has a folder that may not be read be an error: passed over, its markets would fall silent."""
-    raise error
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Every file, through links too; a folder that may not be read is an error: passed over, its markets would fall silent."""
+    seen = set()
+    for where, folders, files in os.walk(folder, onerror=_raise_unless_missing, followlinks=True):
+        real = os.path.realpath(where)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        yield from (Path(where) / file for file in files)
+
+
+def _raise_unless_missing(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error
+
+
+def _name(path: Path) -> str:
+    """A file's name as a blob's; bytes that are no UTF-8, which no blob's name can hold, are shown as escapes."""
+    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
 
 
 def _is_blob(name: str) -> bool:
@@ -129,13 +151,6 @@ def _md5() -> "hashlib._Hash":
 def _file_md5(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, _md5).hexdigest()
-
-
-def _time_in_name(text: str, file: Path) -> datetime:
-    try:
-        return parse_utc(text)
-    except ValueError as error:
-        raise StoreUnavailableError(str(file), f"a snapshot's name ends in its time: {error}") from None
 
 
 def _lock_beside(path: Path) -> Lock | None:

@@ -78,7 +78,7 @@ class FolderResultStore:
         """A folder holds nothing open."""
 
     def _folder(self, market: str) -> Path:
-        return self._root / _RESULTS / market.replace("/", "+")
+        return self._root / _RESULTS / market
 
     def _market_runs(self, market: str) -> Iterator[_MarketRun]:
         with _translated(_RESULTS):

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
+from adapters.account_urls import host_of
 from adapters.blob_store import BlobPart, BlobPlace, BlobStore
 from records.errors import BlobMissingError, RecordError, StoreError
 from records.faults import Fault, FaultCode, RecordKind
@@ -44,9 +45,10 @@ class Containers:
 class BlobRecordReader:
     """A `RecordReader` over any `BlobStore`."""
 
-    def __init__(self, blobs: BlobStore, containers: Containers) -> None:
+    def __init__(self, blobs: BlobStore, containers: Containers, *, own_account_url: str | None = None) -> None:
         self._blobs = blobs
         self._containers = containers
+        self._own_host = host_of(own_account_url) if own_account_url else None
 
     def registry_blobs(self) -> AsyncIterator[str]:
         return self._blobs.names(container=self._containers.registry)
@@ -95,11 +97,11 @@ class BlobRecordReader:
             return ()
 
     def _state_place(self, location: StateLocation) -> BlobPlace:
-        return BlobPlace(
-            container=location.container or self._containers.states,
-            name=location.blob,
-            account_url=location.account_url,
-        )
+        account_url = location.account_url
+        if account_url and self._own_host and host_of(account_url) == self._own_host:
+            account_url = None
+        container = location.container or self._containers.states
+        return BlobPlace(container=container, name=location.blob, account_url=account_url)
 
     async def _read_whole(
         self, place: BlobPlace, kind: RecordKind, parse_content: Callable[[bytes], _RecordT]
@@ -140,7 +142,7 @@ class BlobRecordReader:
 
     async def _scan(self, place: BlobPlace, first: BlobPart) -> StateHead:
         """The head of a state: in its first part nearly always, else as far into the blob as it takes."""
-        scanner = StateHeadScanner(place.name)
+        scanner = StateHeadScanner(place.name, to_the_end=len(first.content) >= first.facts.size_bytes)
         scanner.feed(first.content)
         if not scanner.is_complete:
             async for part in self._rest(place, first.facts, start_byte=len(first.content)):

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Final, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from adapters.account_urls import host_of
 from records.errors import SettingsError
 
 _PUBLIC_CLOUD_AND_SOVEREIGN: Final = (
@@ -54,12 +55,26 @@ class Settings(BaseSettings):
         default=3, ge=0, le=60, description="Wait before records that disagree are read once more."
     )
     retention_days: int = Field(
-        default=400, ge=1, description="How long history rows and runs are kept; the latest stay for ever."
+        default=400, ge=1, le=36_500, description="How long history rows and runs are kept; the latest stay for ever."
     )
     retry_total: int = Field(default=5, ge=0, le=20, description="Tries after the first, of each request.")
     retry_backoff_seconds: float = Field(
         default=0.8, gt=0, le=30, description="First wait between tries; doubles, to 30 s at most."
     )
+
+    @field_validator("estate_account_url", "results_account_url")
+    @classmethod
+    def _plain_url(cls, url: str | None) -> str | None:
+        if url is not None and host_of(url) is None:
+            raise ValueError("must be a plain https URL such as https://contosotf.blob.core.windows.net")
+        return url
+
+    @field_validator("state_account_host_suffixes")
+    @classmethod
+    def _whole_domains(cls, suffixes: tuple[str, ...]) -> tuple[str, ...]:
+        if any("." not in suffix.strip(".") for suffix in suffixes):
+            raise ValueError("each must be a domain such as .blob.core.windows.net")
+        return suffixes
 
     @model_validator(mode="after")
     def _one_way_in(self) -> Self:

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
+from azure.core.pipeline.transport import AioHttpTransport
 from yarl import URL
-
-from adapters.azure_retries import JitteredTransport
 
 CONNECTIONS = 100
 """As many as azure-core's transport opens."""
@@ -48,7 +47,7 @@ class Recording:
         return sum(count for url, count in self.body_bytes.items() if f"/{container}/" in url)
 
 
-class RecordingTransport(JitteredTransport):
+class RecordingTransport(AioHttpTransport):  # type: ignore[misc]  # azure-core exports it untyped
     """The transport that the product uses, taking notes."""
 
     def __init__(self, recording: Recording, account: Account) -> None:

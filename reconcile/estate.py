@@ -97,6 +97,26 @@ async def unregistered_states(
     return [blob async for blob in records.state_blobs() if blob not in named and not blob.startswith(unread)]
 
 
+def shared_states(outcome: MarketOutcome, named: Container[str]) -> list[Problem]:
+    """States that this market names and that another stack, here or in a market before it (``named``), names too.
+
+    Two stacks on one state destroy each other's resources, and their records can agree all the same.
+    """
+    states = outcome.states
+    shared = sorted({state for state in states if states.count(state) > 1 or state in named})
+    return [Problem.of(outcome.market, _shared(outcome.market, state)) for state in shared]
+
+
+def _shared(market: str, state: str) -> Fault:
+    return Fault(
+        code=FaultCode.SHARED_STATE,
+        record=RecordKind.REGISTRY,
+        blob=registry_blob(market),
+        message=f"it names the state {state}, which another stack's entry names too",
+        remedy="Give each stack a state key of its own before either is applied again.",
+    )
+
+
 def _broken(market: str, error: Exception) -> Problem:
     return Problem.of(
         market,

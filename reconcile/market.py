@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from reconcile.compare import StackIdentity, compare
@@ -29,6 +29,11 @@ class Rules:
     in_flight_minutes: int
     reread_delay_seconds: float
     retention_days: int
+
+    def oldest_kept(self, started_at: datetime) -> datetime:
+        """History of runs that started before this moment goes; never before the calendar's first day."""
+        age = min(timedelta(days=self.retention_days), started_at - datetime.min.replace(tzinfo=UTC))
+        return started_at - age
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,11 +142,13 @@ class MarketReconciler:
         if self.results is None:
             return []
         today = self.run.started_at.date()
+        begun = (stored for stored in previous.values() if stored.run_id == self.run.run_id)
+        run = next((self.run.model_copy(update={"started_at": one.run_started_at}) for one in begun), self.run)
         try:
-            await self.results.save_market(run=self.run, market=market, results=results)
+            await self.results.save_market(run=run, market=market, results=results)
             if any(stored.run_started_at.date() < today for stored in previous.values()):
                 # Once a day: history grows old by the day, and a run on demand should not pay for it.
-                cutoff = self.run.started_at - timedelta(days=self.rules.retention_days)
+                cutoff = self.rules.oldest_kept(self.run.started_at)
                 await self.results.prune_market(market=market, started_before=cutoff)
         except StoreError as error:
             return [store_fault(error, kind=RecordKind.RESULTS, blob=error.place)]

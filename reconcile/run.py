@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from datetime import timedelta
 
 from reconcile.estate import (
     choose_markets,
     reconcile_side_by_side,
     registered_markets,
+    shared_states,
     tracked_markets,
     unregistered_states,
 )
@@ -50,6 +50,7 @@ async def reconcile_estate(
     unread: set[str] = set()
     async for outcome in reconcile_side_by_side(markets, reconciler.reconcile, width=width):
         tally.add(outcome)
+        tally.problems += shared_states(outcome, named)
         named.update(outcome.states)
         unread |= set() if outcome.names_all_its_states else {f"{outcome.market}/"}
         progress.on_outcome(outcome)
@@ -67,9 +68,13 @@ async def _keep_run(reconciler: MarketReconciler, tally: Tally, unregistered: li
     if reconciler.results is None:
         return
     summary = tally.summary(run=reconciler.run, finished_at=reconciler.clock(), unregistered_states=unregistered)
-    cutoff = reconciler.run.started_at - timedelta(days=reconciler.rules.retention_days)
+    row = summary.row()
+    cutoff = reconciler.rules.oldest_kept(row.started_at)
     try:
-        await reconciler.results.save_run(row=summary.row())
+        newest = await reconciler.results.newest_run()
+        if newest and newest.run_id == row.run_id:
+            row = row.model_copy(update={"started_at": newest.started_at})
+        await reconciler.results.save_run(row=row)
         await reconciler.results.prune_runs(started_before=cutoff)
     except StoreError as error:
         tally.problems.append(_of_the_estate(error, RecordKind.RESULTS))

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from reconcile.judgement import Judgement, Votes
+from reconcile.spelling import counted, duration
 from records.locks import Lock
 from records.readings import StackReadings, Unreadable
 from records.verdicts import Note, OddOneOut, Tier, Verdict
@@ -46,7 +47,7 @@ def summarise(judgement: Judgement, votes: Votes, *, lock: Lock | None, notes: S
     """One sentence: which record is wrong, by how much, since when; a second one for each note."""
     sentences = [_what_is_wrong(judgement, votes)]
     if masked and lock:
-        sentences = [f"A deploy is running: {_held_by(lock)}; until it ends, {_lowered(sentences[0])}"]
+        sentences = [f"A deploy is running: {_held_by(lock)}. Until it ends the records need not agree."]
     if lock and Note.STALE_LOCK in notes:
         sentences.append(f"The state is still locked: {_held_by(lock)}.")
     if Note.LOCK_OF_UNKNOWN_AGE in notes:
@@ -61,7 +62,7 @@ def _what_is_wrong(judgement: Judgement, votes: Votes) -> str:
     state, tracker, registry = serials.state, serials.tracker, serials.registry
     match judgement.verdict:
         case Verdict.HEALTHY if votes.tier is Tier.TIMES:
-            return f"The state's last change and the deploy on record are {_duration(judgement)} apart."
+            return f"The state's last change and the deploy on record are {duration(judgement.time_delta_seconds or 0)} apart."
         case Verdict.HEALTHY:
             return f"The records agree on serial {state}."
         case Verdict.NOT_DEPLOYED:
@@ -81,7 +82,7 @@ def _what_is_wrong(judgement: Judgement, votes: Votes) -> str:
             )
         case Verdict.PIPELINE_DRIFT if votes.tier is Tier.TIMES:
             return (
-                f"The state changed {_duration(judgement)} after the deploy on record{_since(votes)}: "
+                f"The state changed {duration(judgement.time_delta_seconds or 0)} after the deploy on record{_since(votes)}: "
                 "it was written outside the pipeline, or the record was not."
             )
         case Verdict.PIPELINE_DRIFT:
@@ -95,7 +96,7 @@ def _what_is_wrong(judgement: Judgement, votes: Votes) -> str:
             return f"The tracker is {_serials(judgement)} {side} state and registry ({tracker} against {state})."
         case Verdict.REGISTRY_AHEAD if votes.tier is Tier.TIMES:
             return (
-                f"The deploy on record is {_duration(judgement)} later than the state's last change; "
+                f"The deploy on record is {duration(judgement.time_delta_seconds or 0)} later than the state's last change; "
                 "a deploy that changed nothing looks so too."
             )
         case Verdict.REGISTRY_BEHIND | Verdict.REGISTRY_AHEAD:
@@ -139,16 +140,7 @@ def _against(votes: Votes) -> str:
 
 
 def _serials(judgement: Judgement) -> str:
-    count = abs(judgement.serial_delta or 0)
-    return f"{count} serial{'' if count == 1 else 's'}"
-
-
-def _duration(judgement: Judgement) -> str:
-    seconds = abs(judgement.time_delta_seconds or 0)
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
+    return counted(abs(judgement.serial_delta or 0), "serial")
 
 
 def _since(votes: Votes) -> str:
@@ -162,7 +154,3 @@ def _held_by(lock: Lock) -> str:
 
 def _moment(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC"
-
-
-def _lowered(sentence: str) -> str:
-    return sentence[:1].lower() + sentence[1:]

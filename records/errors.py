@@ -14,7 +14,7 @@
         ├── BlobChangedError       412: it changed between two reads
         └── StoreUnavailableError  throttled, down or cut off, after every retry
 
-The first three end a run; a RecordError or a StoreError about one record becomes data in the report.
+The first two end a run, and so does a StoreError when the registry is listed; what is wrong with one record is data.
 """
 
 from records.faults import Fault

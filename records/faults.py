@@ -34,6 +34,7 @@ class FaultCode(StrEnum):
     INVALID_NAME = "invalid_name"
     COPIED = "copied"
     VANISHED = "vanished"
+    SHARED_STATE = "shared_state"
     CHANGED_WHILE_READ = "changed_while_read"
     CONTAINER_MISSING = "container_missing"
     ACCOUNT_NOT_ALLOWED = "account_not_allowed"

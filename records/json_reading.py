@@ -4,9 +4,9 @@ pydantic's own messages are used for what is wrong, never its echo of the input:
 """
 
 import codecs
-from typing import Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 from records.errors import RecordError
 from records.faults import Fault, FaultCode, RecordKind
@@ -15,6 +15,17 @@ Model = TypeVar("Model", bound=BaseModel)
 
 LARGEST_SERIAL: Final = 2**64 - 1
 """Terraform keeps a serial in a uint64 (hashicorp/terraform, ``internal/states/statefile/file.go``)."""
+
+
+def _absent_where_empty(value: object) -> object:
+    return None if value == "" else value
+
+
+ShortText = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+OptionalText = Annotated[ShortText | None, BeforeValidator(_absent_where_empty)]
+"""An empty text says as little as an absent one."""
+SchemaVersion = Annotated[int, Field(ge=1, le=1)]
+"""The one that this version reads. Strict: a ``Literal`` would take ``true`` and 1.0 for it."""
 
 
 class RecordModel(BaseModel):

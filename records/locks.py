@@ -12,7 +12,7 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from records.timestamps import UtcTime
+from records.timestamps import UtcTime, parse_utc
 
 LOCK_METADATA_KEY: Final = "terraformlockid"
 _MAX_TEXT_LENGTH: Final = 256
@@ -20,6 +20,16 @@ _MAX_TEXT_LENGTH: Final = 256
 
 def _short_text(value: object) -> str:
     return value[:_MAX_TEXT_LENGTH] if isinstance(value, str) else ""
+
+
+def _time_or_none(value: object) -> datetime | None:
+    """A time that cannot be read leaves the age unknown; who holds the lock is still worth telling."""
+    if isinstance(value, datetime):
+        return value
+    try:
+        return parse_utc(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
 
 
 _ShortText = Annotated[str, BeforeValidator(_short_text)]
@@ -33,7 +43,9 @@ class Lock(BaseModel):
     id: _ShortText = Field(default="", validation_alias="ID")
     operation: _ShortText = Field(default="", validation_alias="Operation")
     who: _ShortText = Field(default="", validation_alias="Who")
-    created_at: UtcTime | None = Field(default=None, validation_alias="Created")
+    created_at: Annotated[UtcTime | None, BeforeValidator(_time_or_none)] = Field(
+        default=None, validation_alias="Created"
+    )
 
     def age_seconds(self, now: datetime) -> float | None:
         """None where the lock does not say when it was made; negative where its clock was ahead."""

@@ -13,7 +13,7 @@ _SEGMENT: Final = r"[a-z0-9][a-z0-9-]{0,62}"
 MARKET_PATTERN: Final = rf"^{_SEGMENT}(/{_SEGMENT})*$"
 STACK_PATTERN: Final = rf"^{_SEGMENT}$"
 MARKET_MAX_LENGTH: Final = 400
-"""Keeps every blob name under 1,024 characters and every table key under 1 KiB of UTF-16."""
+"""Keeps the names of records under 1,024 characters and every table key under 1 KiB of UTF-16."""
 
 MarketKey = Annotated[str, StringConstraints(pattern=MARKET_PATTERN, max_length=MARKET_MAX_LENGTH)]
 StackName = Annotated[str, StringConstraints(pattern=STACK_PATTERN)]

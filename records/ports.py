@@ -44,7 +44,7 @@ class RecordReader(Protocol):
         """The state's head. ``thorough`` reads the whole blob where that is the only way to its MD5."""
 
     async def state_history(self, *, location: StateLocation) -> tuple[ContentSighting, ...]:
-        """Snapshots and versions of a state, newest first; none where storage keeps none or does not say."""
+        """Snapshots and versions of a state, in no order; none where storage keeps none or does not say."""
 
     def is_in_shared_container(self, *, location: StateLocation) -> bool:
         """Whether `state_blobs` would list this state."""

@@ -1,13 +1,21 @@
 """The registry record: what the organisation believes is deployed in one market subscription."""
 
 from pathlib import PurePosixPath
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, JsonValue, StringConstraints, ValidationError
 
 from records.errors import RecordError
 from records.faults import Fault, FaultCode, RecordKind
-from records.json_reading import LARGEST_SERIAL, RecordModel, fault_of, parse_model
+from records.json_reading import (
+    LARGEST_SERIAL,
+    OptionalText,
+    RecordModel,
+    SchemaVersion,
+    ShortText,
+    fault_of,
+    parse_model,
+)
 from records.names import is_stack_name, registry_blob
 from records.timestamps import UtcTime
 
@@ -16,7 +24,6 @@ _BLOB_NAME_MAX_LENGTH: Final = 1024
 _SHOWN_NAME_LENGTH: Final = 80
 
 Serial = Annotated[int, Field(ge=0, le=LARGEST_SERIAL)]
-ShortText = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 
 def _plain_blob_name(name: str) -> str:
@@ -31,7 +38,9 @@ def _plain_blob_name(name: str) -> str:
 BlobName = Annotated[
     str, StringConstraints(min_length=1, max_length=_BLOB_NAME_MAX_LENGTH), AfterValidator(_plain_blob_name)
 ]
-ContainerName = Annotated[str, StringConstraints(pattern=r"^(\$root|[a-z0-9](-?[a-z0-9]){2,62})$")]
+ContainerName = Annotated[
+    str, StringConstraints(min_length=3, max_length=63, pattern=r"^(\$root|[a-z0-9](-?[a-z0-9])*)$")
+]
 
 
 class StateLocation(RecordModel):
@@ -54,10 +63,10 @@ class RegistryEntry(RecordModel):
     """One stack in the registry. Without ``serial`` it has no vote on serials; without both it is an older environment."""
 
     state: StateLocation
-    lineage: ShortText | None = None
+    lineage: OptionalText = None
     serial: Serial | None = None
-    release: ShortText | None = None
-    commit: ShortText | None = None
+    release: OptionalText = None
+    commit: OptionalText = None
     deployed_at: UtcTime | None = None
 
 
@@ -68,12 +77,12 @@ class RegistryRecord(RecordModel):
     and not the market.
     """
 
-    schema_version: Literal[1]
+    schema_version: SchemaVersion
     market: str
     subscription_id: ShortText
-    name: ShortText | None = None
-    owner: ShortText | None = None
-    time_zone: ShortText | None = None
+    name: OptionalText = None
+    owner: OptionalText = None
+    time_zone: OptionalText = None
     stacks: dict[str, JsonValue]
 
     def entry(self, stack: str) -> RegistryEntry:

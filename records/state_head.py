@@ -44,10 +44,15 @@ class _At(Enum):
 
 
 class StateHeadScanner:
-    """Takes the bytes of one state blob in order, until `is_complete`."""
+    """Takes the bytes of one state blob in order, until `is_complete`.
 
-    def __init__(self, blob: str) -> None:
+    ``to_the_end`` has it look at all of them: for a state that is small enough to be there whole anyway, so that one that
+    was cut short is not taken for good.
+    """
+
+    def __init__(self, blob: str, *, to_the_end: bool = False) -> None:
         self._blob = blob
+        self._to_the_end = to_the_end
         self._at = _At.START
         self._rest = b""
         self._depth = 0
@@ -56,7 +61,7 @@ class StateHeadScanner:
 
     @property
     def is_complete(self) -> bool:
-        return self._found.keys() >= _WANTED
+        return self._at is _At.END or (self._found.keys() >= _WANTED and not self._to_the_end)
 
     def feed(self, part: bytes) -> None:
         """Takes the next part.
@@ -68,7 +73,7 @@ class StateHeadScanner:
             check_encoding(part, kind=RecordKind.STATE, blob=self._blob)
         text = self._rest + part
         position = 0
-        while not self.is_complete:
+        while not self.is_complete or self._at is _At.END:
             start = position if self._at in {_At.STRING, _At.NESTED_STRING} else _end(_SPACE, text, position)
             if start == len(text):
                 position = start
@@ -88,13 +93,13 @@ class StateHeadScanner:
         Raises:
             RecordError: the bytes ended early, or hold no serial that Terraform could have written.
         """
-        if not self.is_complete and self._at is not _At.END:
+        if not self.is_complete:
             self._refuse(FaultCode.NOT_JSON, "it ends before its JSON does: it is truncated")
         lineage = self._found.get("lineage")
         if isinstance(lineage, str) and len(lineage) > _LINEAGE_MAX_LENGTH:
             self._refuse(FaultCode.INVALID_FIELD, f"lineage is longer than {_LINEAGE_MAX_LENGTH} characters")
         try:
-            return StateHead.model_validate(self._found | {"lineage": lineage or None})
+            return StateHead.model_validate(self._found | {"lineage": None if lineage == "" else lineage})
         except ValidationError as error:
             raise RecordError(fault_of(error, kind=RecordKind.STATE, blob=self._blob)) from None
 
@@ -203,7 +208,10 @@ class StateHeadScanner:
 
     def _decoded(self, token: bytes) -> object:
         try:
-            return json.loads(token)
+            # Decoded here: from bytes, `json` would guess UTF-16 where there are zeros between the digits.
+            value: object = json.loads(token.decode())
+            str(value).encode()
+            return value
         except ValueError:
             self._refuse(FaultCode.NOT_JSON, "it is not JSON: a key or value cannot be read")
 

@@ -1,14 +1,14 @@
 """The version tracker: what the pipeline deployed to one stack, written after every deploy."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import StringConstraints
 
 from records.errors import RecordError
 from records.faults import Fault, FaultCode, RecordKind
-from records.json_reading import RecordModel, parse_model
+from records.json_reading import OptionalText, RecordModel, SchemaVersion, ShortText, parse_model
 from records.names import tracker_blob
-from records.registry import BlobName, Serial, ShortText
+from records.registry import BlobName, Serial
 from records.timestamps import UtcTime
 
 LongText = Annotated[str, StringConstraints(max_length=2048)]
@@ -36,22 +36,22 @@ class TrackerRecord(RecordModel):
     ``state_md5`` is the state blob's Content-MD5 in hex, from the blob's properties. ``deployed_at`` is UTC.
     """
 
-    schema_version: Literal[1]
+    schema_version: SchemaVersion
     market: str
     stack: str
-    subscription_id: ShortText | None = None
-    lineage: ShortText | None = None
+    subscription_id: OptionalText = None
+    lineage: OptionalText = None
     serial: Serial | None = None
     state_md5: Md5Hex | None = None
-    release: ShortText | None = None
-    commit: ShortText | None = None
-    run_id: ShortText | None = None
+    release: OptionalText = None
+    commit: OptionalText = None
+    run_id: OptionalText = None
     run_url: LongText | None = None
     deployed_at: UtcTime | None = None
-    deployed_by: ShortText | None = None
-    terraform_version: ShortText | None = None
+    deployed_by: OptionalText = None
+    terraform_version: OptionalText = None
     bundle: Bundle | None = None
-    modules: tuple[ModulePin, ...] = ()
+    modules: tuple[ModulePin, ...] | None = None
 
 
 def parse_tracker(content: bytes, *, market: str, stack: str, subscription_id: str | None) -> TrackerRecord:

@@ -117,9 +117,9 @@ async def open_azure_results(connection_string: str) -> AsyncIterator[AzureResul
         await results.close()
 
 
-def delete_tables(connection_string: str) -> None:
+def delete_tables(connection_string: str, **options: Any) -> None:
     """Leaves the account without results, as before the first run."""
-    with TableServiceClient.from_connection_string(connection_string) as service:
+    with TableServiceClient.from_connection_string(connection_string, **options) as service:
         for table in (RESULTS_TABLE, RUNS_TABLE):
             with suppress(ResourceNotFoundError):
                 service.delete_table(table)
@@ -132,25 +132,25 @@ def state_bytes(serial: int = SERIAL, *, lineage: str = LINEAGE, size_bytes: int
     return (head + ",".join([_PADDING] * count) + '],\n  "check_results": null\n}\n').encode()
 
 
-def tracker_bytes(market: str, stack: str, **changes: Any) -> bytes:
+def tracker_bytes(market: str, stack: str, /, **changes: Any) -> bytes:
     record: JsonObject = {"schema_version": 1, "market": market, "stack": stack, "lineage": LINEAGE, "serial": SERIAL}
     return json.dumps(record | changes).encode()
 
 
-def entry(market: str, stack: str, **changes: Any) -> JsonObject:
+def entry(market: str, stack: str, /, **changes: Any) -> JsonObject:
     return {"state": {"key": f"{market}/{stack}.tfstate"}, "lineage": LINEAGE, "serial": SERIAL} | changes
 
 
-def registry_bytes(market: str, stacks: Mapping[str, JsonObject], **changes: Any) -> bytes:
+def registry_bytes(market: str, stacks: Mapping[str, Any], /, **changes: Any) -> bytes:
     record = {"schema_version": 1, "market": market, "subscription_id": f"s-{market}", "stacks": stacks}
     return json.dumps(record | changes).encode()
 
 
-def put_registry(estate: Estate, market: str, stacks: Mapping[str, JsonObject], **changes: Any) -> None:
+def put_registry(estate: Estate, market: str, stacks: Mapping[str, Any], /, **changes: Any) -> None:
     estate.put(estate.containers.registry, f"{market}/subscription.json", registry_bytes(market, stacks, **changes))
 
 
-def put_tracker(estate: Estate, market: str, stack: str, **changes: Any) -> None:
+def put_tracker(estate: Estate, market: str, stack: str, /, **changes: Any) -> None:
     estate.put(estate.containers.trackers, f"{market}/{stack}.json", tracker_bytes(market, stack, **changes))
 
 

@@ -1,15 +1,8 @@
-"""How counts, times and foreign text are spelt for a person, alike in every format."""
+"""How words, times and foreign text are spelt for a person, alike in every format."""
 
 from datetime import datetime
-from typing import Final
 
-_UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
-_UNITS_SHOWN: Final = 2
-
-
-def counted(count: int, noun: str) -> str:
-    """``1 stack``, ``1,204 stacks``."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+from reconcile.spelling import duration
 
 
 def words(name: str) -> str:
@@ -25,18 +18,6 @@ def to_the_minute(moment: datetime) -> str:
 def to_the_second(moment: datetime) -> str:
     """``2026-11-23 06:00:07 UTC``; the moment is UTC."""
     return f"{moment.isoformat(sep=' ', timespec='seconds')[:19]} UTC"
-
-
-def duration(seconds: int) -> str:
-    """The two largest units, and what is less dropped: ``1 d 2 h``, ``5 min 7 s``, ``0 s``. Has no sign."""
-    left, parts = abs(seconds), []
-    for size, unit in _UNITS:
-        count, left = divmod(left, size)
-        if count:
-            parts.append(f"{count} {unit}")
-        elif parts:
-            break
-    return " ".join(parts[:_UNITS_SHOWN]) or "0 s"
 
 
 def age(since: datetime, *, at: datetime) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from reconcile.render.formats import counted, duration
+from reconcile.spelling import counted, duration
 from records.faults import FaultCode, RecordKind
 from records.names import is_market_key
 from records.report import WHOLE_ESTATE, Problem, RunSummary
@@ -40,6 +40,8 @@ def unread_markets(problems: Iterable[Problem]) -> list[str]:
 
 def _costs_verdicts(problem: Problem) -> bool:
     if problem.market == WHOLE_ESTATE or problem.record is RecordKind.RESULTS:
+        return False
+    if problem.code is FaultCode.SHARED_STATE:
         return False
     return problem.code is not FaultCode.INVALID_NAME or not is_market_key(problem.market)
 

@@ -48,15 +48,15 @@ def test_a_drift_is_found_kept_and_dated(azurite: Azurite) -> None:
     for container in (CONTAINERS.registry, CONTAINERS.trackers, CONTAINERS.states):
         estate.service.create_container(container)
     put_healthy_market(estate, MARKET)
-    assert trueup(azurite, "2026-11-22T06:00:00Z", "first")[0] == 0
+    assert trueup(azurite, "2026-11-19T06:00:00Z", "first")[0] == 0
     put_state(estate, MARKET, "network", 44)
-    assert trueup(azurite, "2026-11-23T06:00:00Z", "second")[0] == 2
-    exit_status, report = trueup(azurite, "2026-11-24T06:00:00Z", "third")
+    assert trueup(azurite, "2026-11-20T06:00:00Z", "second")[0] == 2
+    exit_status, report = trueup(azurite, "2026-11-21T06:00:00Z", "third")
     assert exit_status == 2
     _, network = report["results"]
     assert (network["verdict"], network["serial_delta"]) == ("pipeline_drift", 2)
-    assert network["first_seen_at"] == "2026-11-23T06:00:00Z"
-    trueup(azurite, "2026-11-24T06:00:00Z", "third")
+    assert network["first_seen_at"] == "2026-11-20T06:00:00Z"
+    trueup(azurite, "2026-11-21T06:00:00Z", "third")
     rows = rows_of(azurite, "reconcileresults", "emea:cli")
     assert [row for row in rows if row.startswith("latest:")] == ["latest:app", "latest:network"]
     assert [row.split(":")[1::2] for row in rows if row.startswith("history:")] == [

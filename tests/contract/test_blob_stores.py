@@ -16,7 +16,7 @@ from adapters.azure_blobs import AzureBlobStore, connect_with_string
 from adapters.azure_retries import RetryLimits
 from adapters.blob_store import BlobPart, BlobPlace, BlobStore
 from adapters.folder_blobs import FolderBlobStore
-from records.errors import BlobChangedError, BlobMissingError, ContainerMissingError
+from records.errors import BlobChangedError, BlobMissingError, ContainerMissingError, StoreError
 from records.locks import LOCK_METADATA_KEY, UNREADABLE_LOCK, Lock
 from tests.fakes import MemoryBlobStore
 
@@ -85,6 +85,7 @@ class InFolder:
         self.store = FolderBlobStore(root)
         self._folder = root / self.container
         self._folder.mkdir()
+        (root / "accounts" / "marketfr.blob.core.windows.net").mkdir(parents=True)
 
     def put(self, name: str, content: bytes) -> None:
         file = self._folder / name
@@ -395,6 +396,25 @@ async def test_a_name_with_signs_that_a_url_would_resolve_is_taken_as_it_is(worl
     assert await names(world) == [name]
     part = await read(world, name)
     assert (part.content, part.facts.name) == (CONTENT, name)
+
+
+@pytest.mark.parametrize(
+    "account_url",
+    [
+        pytest.param("https://marketde.blob.core.windows.net", id="a plain one"),
+        pytest.param("https://..", id="a host that climbs out"),
+        pytest.param("https://.", id="a host that stays where it is"),
+        pytest.param("https://[", id="half an IPv6 address"),
+        pytest.param("marketde", id="no URL"),
+    ],
+)
+async def test_another_account_s_blob_is_never_the_estate_s_own(world: World, account_url: str) -> None:
+    world.put(STATE, CONTENT)
+    place = BlobPlace(container=world.container, name=STATE, account_url=account_url)
+    with pytest.raises(StoreError):
+        await world.store.read(place, length_bytes=10)
+    with pytest.raises(StoreError):
+        await world.store.sightings(place)
 
 
 def md5(content: bytes) -> str:

@@ -379,19 +379,21 @@ class TestWhatCannotBeRead:
 
 
 class TestTwoAtOnce:
+    @pytest.mark.parametrize("before", [[], [run(1)]], ids=["at first", "after another run"])
     @pytest.mark.parametrize("stack_count", [1, 120])
     async def test_different_runs_are_both_kept_and_the_later_is_the_latest(
-        self, world: World, stack_count: int
+        self, world: World, stack_count: int, before: list[Run]
     ) -> None:
         stacks = [f"stack-{number:03d}" for number in range(stack_count)]
-        await save(world, run(1), *map(result, stacks))
+        for earlier in before:
+            await save(world, earlier, *map(result, stacks))
         await asyncio.gather(
             save(world, run(3), *(result(stack, serial=43) for stack in stacks)),
             save(world, run(2), *map(result, stacks)),
         )
         assert {item.run_id for item in (await latest(world)).values()} == {run(3).run_id}
         for stack in (stacks[0], stacks[-1]):
-            assert run_ids(await history(world, stack)) == [run(3).run_id, run(2).run_id, run(1).run_id]
+            assert run_ids(await history(world, stack)) == [by.run_id for by in (run(3), run(2), *before)]
 
     @pytest.mark.parametrize("before", [0, 1], ids=["at first", "after another run"])
     async def test_deliveries_of_one_run_leave_one_row(self, world: World, before: int) -> None:

@@ -47,7 +47,7 @@ def row_of(result: JsonObject) -> Row:
 
 
 def trueup(estate: Path, *, format_: str = "json", as_of: str = AS_OF) -> str:
-    arguments = ["--estate", str(estate), "--as-of", as_of, "--run-id", "demo", "--format", format_]
+    arguments = ["--estate", str(estate), "--as-of", as_of, "--run-id", "demo", "--no-save", "--format", format_]
     run = subprocess.run(
         [sys.executable, "-m", "cli", "reconcile", *arguments],
         cwd=ROOT,
@@ -152,7 +152,7 @@ def test_the_readme_names_what_is_no_stack(report: JsonObject, readme: str) -> N
 
 
 def test_the_readmes_command_is_the_one_that_is_tested(readme: str) -> None:
-    assert f"trueup reconcile --estate examples/estate --as-of {AS_OF} --run-id demo" in readme
+    assert f"trueup reconcile --estate examples/estate --as-of {AS_OF} --no-save" in readme
 
 
 def test_no_verdict_depends_on_a_files_time(estate: Path, report: JsonObject) -> None:

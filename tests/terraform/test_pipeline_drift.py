@@ -2,7 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,7 +21,7 @@ from adapters.record_reader import BlobRecordReader, Containers
 from reconcile.market import MarketReconciler
 from records.results import Run, StackResult
 from records.verdicts import Note, OddOneOut, Verdict
-from tests.estates import RULES
+from tests.estates import RULES, delete_tables
 from tests.world.state_blob import LockInfo
 from tests.world.terraform_backend import TerraformStack, TerraformWorld
 
@@ -33,6 +35,14 @@ resource "terraform_data" "vnet" {
 }
 output "vnet" {
   value = %s
+}
+"""
+
+WAITING = """
+resource "terraform_data" "waiting" {
+  provisioner "local-exec" {
+    command = "until [ -e go-on ]; do sleep 0.05; done"
+  }
 }
 """
 
@@ -67,12 +77,24 @@ class Deployed:
             tracker = {"schema_version": 1, "market": MARKET, "stack": STACK, "state_md5": facts.content_md5}
             self.put(self.containers.trackers, f"{MARKET}/{STACK}.json", tracker | deploy | serial)
 
-    def reconciled(self, *, now: datetime | None = None) -> StackResult:
-        return asyncio.run(self._reconcile(now or datetime.now(UTC)))
+    def put_entry(self, **entry: Any) -> None:
+        """A registry record that says this and nothing else of the stack."""
+        stacks = {STACK: {"state": {"key": self.stack.key}} | entry}
+        registry = {"schema_version": 1, "market": MARKET, "subscription_id": "s-1", "stacks": stacks}
+        self.put(self.containers.registry, f"{MARKET}/subscription.json", registry)
 
-    async def _reconcile(self, now: datetime) -> StackResult:
-        azurite = self.world.azurite
-        trust: dict[str, Any] = {"connection_verify": str(self.world.certificate.certificate_file)}
+    def delete_state(self) -> None:
+        self.world.blob_service.get_blob_client(self.containers.states, self.stack.key).delete_blob()
+
+    def reconciled(self, *, now: datetime | None = None, keeps_results: bool = True) -> StackResult:
+        return asyncio.run(self._reconcile(now or datetime.now(UTC), keeps_results))
+
+    @property
+    def trust(self) -> dict[str, Any]:
+        return {"connection_verify": str(self.world.certificate.certificate_file)}
+
+    async def _reconcile(self, now: datetime, keeps_results: bool) -> StackResult:
+        azurite, trust = self.world.azurite, self.trust
 
         def connect(account_url: str | None) -> BlobServiceClient:
             return BlobServiceClient.from_connection_string(azurite.connection_string, **trust)
@@ -81,7 +103,7 @@ class Deployed:
         results = AzureResultStore(TableServiceClient.from_connection_string(azurite.connection_string, **trust))
         reconciler = MarketReconciler(
             records=BlobRecordReader(blobs, self.containers),
-            results=results,
+            results=results if keeps_results else None,
             run=Run.named_by(now),
             rules=RULES,
             clock=lambda: now,
@@ -109,7 +131,10 @@ def deployed_stack(
     stack.apply()
     deployed = Deployed(world, stack, containers)
     deployed.record(tier=tier)
-    yield deployed
+    try:
+        yield deployed
+    finally:
+        delete_tables(world.azurite.connection_string, **deployed.trust)
 
 
 @pytest.fixture
@@ -197,7 +222,7 @@ def test_the_same_content_uploaded_without_its_md5_is_healthy(deployed: Deployed
 
 
 def test_a_state_that_was_deleted_is_missing_and_one_made_anew_is_of_another_lineage(deployed: Deployed) -> None:
-    deployed.world.blob_service.get_blob_client(deployed.containers.states, deployed.stack.key).delete_blob()
+    deployed.delete_state()
     assert deployed.reconciled().verdict is Verdict.STATE_MISSING
     deployed.stack.init()
     result = deployed.reconciled()
@@ -228,11 +253,104 @@ def test_without_a_tracker_drift_is_found_and_nobody_is_blamed(
 ) -> None:
     with deployed_stack(terraform_world, tmp_path, tier=tier) as deployed:
         if tier == 3:
-            entry = {"state": {"key": deployed.stack.key}, "deployed_at": "2026-01-01T00:00:00Z"}
-            registry = {"schema_version": 1, "market": MARKET, "subscription_id": "s-1", "stacks": {STACK: entry}}
-            deployed.put(deployed.containers.registry, f"{MARKET}/subscription.json", registry)
+            deployed.put_entry(deployed_at="2026-01-01T00:00:00Z")
         apply(deployed.stack, "10.1.0.0/16")
         result = deployed.reconciled()
         assert (result.tier, result.verdict, result.odd_one_out, result.serial_delta) == (
             tier, Verdict.PIPELINE_DRIFT, OddOneOut.UNDETERMINED, delta,
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("evidence", ["an earlier run", "a snapshot"])
+def test_by_times_alone_a_plan_s_lock_is_no_change_of_a_state_that_was_seen_before(
+    evidence: str, terraform_world: TerraformWorld, tmp_path: Path
+) -> None:
+    with deployed_stack(terraform_world, tmp_path, tier=3) as deployed:
+        before = deployed.stack.blob.facts()
+        # As far apart as is still healthy: a single second later it no longer is.
+        deployed.put_entry(deployed_at=(before.last_modified - timedelta(seconds=300)).isoformat())
+        if evidence == "a snapshot":
+            deployed.stack.blob.client.create_snapshot()
+        assert deployed.reconciled(keeps_results=evidence == "an earlier run").verdict is Verdict.HEALTHY
+        wait_for_next_second(before.last_modified)
+        deployed.stack.plan(lock=True)
+        assert deployed.stack.blob.facts().last_modified > before.last_modified
+        result = deployed.reconciled(keeps_results=evidence == "an earlier run")
+        assert (result.verdict, result.state_changed_at) == (Verdict.HEALTHY, before.last_modified)
+        if evidence == "an earlier run":
+            assert deployed.reconciled(keeps_results=False).verdict is Verdict.PIPELINE_DRIFT
+
+
+def test_while_terraform_applies_the_drift_before_it_is_in_flight(deployed: Deployed) -> None:
+    apply(deployed.stack, "10.1.0.0/16")
+    deployed.stack.write(root_module("10.2.0.0/16") + WAITING)
+    with ThreadPoolExecutor() as pool:
+        applying = pool.submit(deployed.stack.apply)
+        try:
+            wait_for(lambda: bool(deployed.stack.blob.facts().metadata))
+            running = deployed.reconciled()
+        finally:
+            (deployed.stack.folder / "go-on").touch()
+        applying.result()
+    assert (running.verdict, running.masked_verdict) == (Verdict.IN_FLIGHT, Verdict.PIPELINE_DRIFT)
+    lock = running.evidence.state.lock
+    assert lock is not None
+    assert lock.operation == "OperationTypeApply"
+    ended = deployed.reconciled()
+    assert ended.verdict is Verdict.PIPELINE_DRIFT
+    assert (ended.serial_delta or 0) >= 2
+
+
+def test_while_terraform_plans_a_healthy_stack_is_healthy(deployed: Deployed) -> None:
+    with deployed.stack.blob.held_lock(LockInfo.make(operation="OperationTypePlan")):
+        result = deployed.reconciled()
+    assert (result.verdict, result.notes) == (Verdict.HEALTHY, ())
+
+
+def test_a_destroyed_stack_is_drift_and_missing_once_its_blob_is_gone(deployed: Deployed) -> None:
+    deployed.stack.destroy()
+    result = deployed.reconciled()
+    assert (result.verdict, result.odd_one_out) == (Verdict.PIPELINE_DRIFT, OddOneOut.STATE)
+    deployed.delete_state()
+    result = deployed.reconciled()
+    assert (result.verdict, result.odd_one_out, result.serial_delta) == (Verdict.STATE_MISSING, OddOneOut.STATE, None)
+
+
+def test_a_first_deploy_that_has_only_taken_its_lock_is_in_flight_and_nothing_once_it_is_given_up(
+    terraform_world: TerraformWorld, tmp_path: Path
+) -> None:
+    with deployed_stack(terraform_world, tmp_path, tier=3) as deployed:
+        deployed.put_entry()
+        deployed.delete_state()
+        with deployed.stack.blob.held_lock():
+            assert deployed.stack.blob.facts().size_bytes == 0
+            taken = deployed.reconciled()
+        given_up = deployed.reconciled()
+    assert (taken.verdict, taken.masked_verdict) == (Verdict.IN_FLIGHT, Verdict.NOT_DEPLOYED)
+    assert given_up.verdict is Verdict.NOT_DEPLOYED
+
+
+def test_a_restored_state_s_lock_that_nobody_ended_is_told_beside_the_rollback(deployed: Deployed) -> None:
+    older = deployed.stack.blob.copy()
+    apply(deployed.stack, "10.1.0.0/16")
+    deployed.record()
+    deployed.stack.blob.put_back(older)
+    orphan = deployed.stack.blob.take_lock(
+        LockInfo.make(who="killed@agent", created=datetime.now(UTC) - timedelta(days=2))
+    )
+    result = deployed.reconciled()
+    orphan.release()
+    assert (result.verdict, result.notes) == (Verdict.STATE_ROLLED_BACK, (Note.STALE_LOCK,))
+    assert "killed@agent" in result.summary
+
+
+def wait_for_next_second(moment: datetime) -> None:
+    """Last-Modified counts whole seconds."""
+    wait_for(lambda: datetime.now(UTC) >= moment + timedelta(seconds=1.05))
+
+
+def wait_for(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

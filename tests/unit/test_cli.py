@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.estates import FolderEstate, put_healthy_market, put_state
+from tests.estates import FolderEstate, entry, put_healthy_market, put_registry, put_state
 
 ROOT = Path(__file__).parents[2]
 
@@ -98,9 +98,71 @@ def test_since_when_is_kept_from_run_to_run(drifted: Path) -> None:
         seen: str | None = results["network"]["first_seen_at"]
         return seen
 
-    assert first_seen("2026-11-22T06:00:00Z", "--no-save") == "2026-11-22T06:00:00Z"
-    assert first_seen("2026-11-23T06:00:00Z") == "2026-11-23T06:00:00Z"
-    assert first_seen("2026-11-24T06:00:00Z") == "2026-11-23T06:00:00Z"
+    assert first_seen("2026-11-20T06:00:00Z", "--no-save") == "2026-11-20T06:00:00Z"
+    assert first_seen("2026-11-21T06:00:00Z") == "2026-11-21T06:00:00Z"
+    assert first_seen("2026-11-22T06:00:00Z") == "2026-11-21T06:00:00Z"
+
+
+def test_a_run_id_used_again_is_the_same_run(drifted: Path) -> None:
+    for _ in range(2):
+        assert trueup("reconcile", "--estate", str(drifted), "--run-id", "nightly").returncode == 2
+    files = [path.relative_to(drifted / "tables").parts for path in (drifted / "tables").rglob("*.json")]
+    assert sorted(parts[:-1] for parts in files) == [
+        ("reconcileresults", "de"), ("reconcileresults", "emea", "fr"), ("reconcileruns",),
+    ]  # fmt: skip
+
+
+def test_a_time_to_come_is_kept_from_the_results(healthy: Path) -> None:
+    future = ("reconcile", "--estate", str(healthy), "--as-of", "2999-01-01T00:00:00Z")
+    run = trueup(*future)
+    assert run.returncode == 1
+    assert "--no-save" in run.stderr
+    assert trueup(*future, "--no-save").returncode == 0
+
+
+def test_a_report_goes_through_a_link_and_to_what_is_no_file(healthy: Path, tmp_path: Path) -> None:
+    link, target = tmp_path / "link.json", tmp_path / "target.json"
+    target.touch()
+    link.symlink_to(target)
+    assert trueup("reconcile", "--estate", str(healthy), "--format", "json", "--output", str(link)).returncode == 0
+    assert link.is_symlink()
+    assert json.loads(target.read_text(encoding="utf-8"))["markets"] == 2
+    run = trueup("reconcile", "--estate", str(healthy), "--format", "json", "--output", "/dev/stdout")
+    assert json.loads(run.stdout)["markets"] == 2
+
+
+def test_two_stacks_on_one_state_are_a_problem_though_their_records_agree(healthy: Path) -> None:
+    stacks = {name: entry("de", "app") for name in ("app", "network")}
+    put_registry(FolderEstate(healthy), "de", stacks)
+    run = trueup("reconcile", "--estate", str(healthy), "--format", "json")
+    report = json.loads(run.stdout)
+    assert (run.returncode, report["counts"]) == (2, {"healthy": 4})
+    assert [(problem["market"], problem["code"]) for problem in report["problems"]] == [("de", "shared_state")]
+    assert trueup("reconcile", "--estate", str(healthy)).stdout.startswith(
+        "All 4 stacks in 2 markets agree; 1 problem\n"
+    )
+
+
+def test_names_that_are_no_utf_8_are_a_problem_and_end_nothing(healthy: Path) -> None:
+    for blob in (b"registry/x\xff/subscription.json", b"trackers/de/x\xff.json", b"tfstate/x\xff.tfstate"):
+        path = Path(os.fsdecode(os.fsencode(healthy) + b"/" + blob))
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"{}")
+    run = trueup("reconcile", "--estate", str(healthy), "--format", "json")
+    report = json.loads(run.stdout)
+    assert (run.returncode, report["counts"]) == (2, {"healthy": 4})
+    assert [problem["code"] for problem in report["problems"]] == ["invalid_name", "invalid_name"]
+    assert report["unregistered_states"] == ["x\\xff.tfstate"]
+
+
+def test_the_version_is_told() -> None:
+    assert trueup("--version").stdout.startswith("trueup 0.")
+
+
+def test_a_reader_that_has_read_enough_gets_no_traceback(healthy: Path) -> None:
+    command = f"{sys.executable} -m cli reconcile --estate {healthy} --format html | head -c 1"
+    run = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (run.stdout, run.stderr) == ("<", "")
 
 
 @pytest.mark.parametrize(
@@ -114,6 +176,7 @@ def test_since_when_is_kept_from_run_to_run(drifted: Path) -> None:
         pytest.param(("reconcile", "--estate", "tests", "--as-of", "yesterday"), "--as-of", id="no time"),
         pytest.param(("reconcile", "--estate", "tests", "--run-id", "a/b"), "--run-id", id="no run id"),
         pytest.param(("reconcile", "--estate", "tests", "--output", "nowhere/x"), "nowhere", id="an output in no folder"),
+        pytest.param(("reconcile", "--estate", "tests", "--output", ""), "folder", id="an output that is a folder"),
         pytest.param(("heal",), "heal", id="an unknown command"),
     ],
 )  # fmt: skip

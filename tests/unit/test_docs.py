@@ -10,6 +10,7 @@ from adapters.azure_tables import RESULTS_TABLE, RUNS_TABLE
 from adapters.settings import Settings
 from reconcile.compare import severity_of
 from reconcile.wording import RUNBOOK, remedy_for
+from records.faults import FaultCode
 from records.verdicts import Note, Tier, Verdict
 
 ROOT = Path(__file__).parents[2]
@@ -51,6 +52,11 @@ def test_the_runbook_has_a_section_for_each_verdict(verdict: Verdict) -> None:
 @pytest.mark.parametrize("note", Note)
 def test_the_runbook_has_a_section_for_each_note(note: Note) -> None:
     assert str(note) in headings(text_of(RUNBOOK))
+
+
+@pytest.mark.parametrize("code", FaultCode)
+def test_the_runbook_says_what_to_do_about_each_fault(code: FaultCode) -> None:
+    assert any(f"`{code}`" in row[0] for row in table_rows(text_of(RUNBOOK)))
 
 
 def test_the_runbook_never_conflates_the_two_kinds_of_drift() -> None:
