@@ -1,4 +1,4 @@
-"""Fixtures for every test that needs a real part: `pytest_plugins = ["tests.world.fixtures"]`."""
+"""Fixtures for every test that needs a real part; `tests/conftest.py` gives them to all."""
 
 from __future__ import annotations
 

@@ -39,8 +39,6 @@ from tests.world.faults import Action, AnswerStatus, CutBody, Delay, LoseAnswer,
 from tests.world.state_blob import LOCK_METADATA_KEY, LockInfo, StateBlob
 from tests.world.terraform_backend import TerraformFailedError, TerraformStack, TerraformWorld
 
-pytest_plugins = ["tests.world.fixtures"]
-
 ONE_RESOURCE = """
 resource "terraform_data" "first" {
   input = "red"
