@@ -1,7 +1,7 @@
 """Prints what reading costs: ``make bench``. Every figure is a ratio to a peer or a limit of the same run.
 
-The peer of (a) is what it takes to pull a state: a folder must be initialised for its backend before it can. The pull alone is
-printed beside it. All of it runs on loopback, where a request costs no more than the processor time on either side.
+All of it runs on loopback, where a request costs no more than the processor time on either side; so the larger a state, the
+more (a) is in our favour. Its states are of 1 MB.
 """
 
 import asyncio
@@ -70,11 +70,11 @@ def _rows(world: TerraformWorld, folder: Path) -> Iterator[Row]:
         per_stack = seconds / STACKS
         yield Row(
             f"(a) {name} a stack, of {STACKS} with states of 1 MB in {seconds:.2f} s",
-            f"{init_and_pull / per_stack:.0f} times faster; than the pull alone: {pull / per_stack:.0f} times",
-            f"`terraform init` and `state pull`: {init_and_pull:.3f} s; the pull alone: {pull:.3f} s "
+            f"{pull / per_stack:.0f} times faster; than with the init that a pull needs: {init_and_pull / per_stack:.0f} times",
+            f"`terraform state pull`: {pull:.3f} s; with `terraform init`: {init_and_pull:.3f} s "
             f"(medians of {PULLED_SAMPLE} of the same stacks)",
             f"≥ {wanted:.0f}" if wanted else "",
-            init_and_pull / per_stack >= wanted,
+            pull / per_stack >= wanted,
         )
     for name, rounds, wanted in (("reading", reading, 0.4), ("reading and saving", saving, 0.0)):
         share = statistics.median(bare / ours for ours, bare, _ in rounds)

@@ -24,16 +24,20 @@ async def registered_markets(records: RecordReader) -> set[str]:
     return {market async for blob in records.registry_blobs() if (market := market_of_registry_blob(blob))}
 
 
-async def tracked_markets(records: RecordReader) -> set[str]:
-    """Every market that has a tracker, as it is spelt there.
+async def tracked_stacks(records: RecordReader) -> dict[str, set[str]]:
+    """The stacks that have a tracker, by market, as they are spelt there.
 
-    One that only trackers know was taken out of the registry while it is still deployed: it must not fall silent.
+    A market that only trackers know was taken out of the registry while it is still deployed: it must not fall silent.
 
     Raises:
         StoreError: the trackers cannot be listed.
     """
-    claims = [market_and_stack_of_tracker_blob(blob) async for blob in records.tracker_blobs()]
-    return {claim[0] for claim in claims if claim}
+    stacks: dict[str, set[str]] = {}
+    async for blob in records.tracker_blobs():
+        claim = market_and_stack_of_tracker_blob(blob)
+        if claim:
+            stacks.setdefault(claim[0], set()).add(claim[1])
+    return stacks
 
 
 def choose_markets(known: Iterable[str], wanted: Iterable[str]) -> list[str]:

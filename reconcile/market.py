@@ -1,7 +1,7 @@
 """Reconciles one market: gather its records, compare them, keep the results. What a Functions activity does."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -47,15 +47,18 @@ class MarketReconciler:
     clock: Clock
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
-    async def reconcile(self, market: str) -> MarketOutcome:
-        """The outcome of one market; what cannot be read of it is in ``problems``, and nothing is raised for it."""
+    async def reconcile(self, market: str, *, tracked: Set[str] | None = None) -> MarketOutcome:
+        """The outcome of one market; what cannot be read of it is in ``problems``, and nothing is raised for it.
+
+        ``tracked`` are the stacks that have a tracker, where a listing of the whole estate has told; else they are listed.
+        """
         if not is_market_key(market):
             return _outcome_of_fault(market, _bad_market_name(market))
         registry = await self.records.registry(market=market)
         if isinstance(registry, Unreadable):
             return _outcome_of_fault(market, registry.fault)
         try:
-            tracked = await self._tracked_stacks(market)
+            tracked = await self._tracked_stacks(market) if tracked is None else tracked
         except StoreError as error:
             fault = store_fault(error, kind=RecordKind.TRACKER, blob=f"{market}/")
             return _outcome_of_fault(market, fault)
@@ -179,7 +182,7 @@ def _vanished(market: str) -> Fault:
     )
 
 
-def _bad_stack_names(market: str, registry: Reading[RegistryRecord], named: set[str], tracked: set[str]) -> list[Fault]:
+def _bad_stack_names(market: str, registry: Reading[RegistryRecord], named: Set[str], tracked: Set[str]) -> list[Fault]:
     faults = [
         reading.fault
         for reading in (entry_reading(registry, stack) for stack in sorted(named) if not is_stack_name(stack))

@@ -1,6 +1,6 @@
 """One reconciliation of an estate in one process: what the terminal runs, and what Durable Functions spread out."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
 from reconcile.estate import (
@@ -8,7 +8,7 @@ from reconcile.estate import (
     reconcile_side_by_side,
     registered_markets,
     shared_states,
-    tracked_markets,
+    tracked_stacks,
     unregistered_states,
 )
 from reconcile.market import MarketReconciler
@@ -40,15 +40,21 @@ async def reconcile_estate(
     records = reconciler.records
     tally = Tally()
     known = await registered_markets(records)
+    tracked: dict[str, set[str]] | None = None
     try:
-        known |= await tracked_markets(records)
+        tracked = await tracked_stacks(records)
+        known |= tracked.keys()
     except StoreError as error:
         tally.problems.append(_of_the_estate(error, RecordKind.TRACKER))
     markets = choose_markets(known, wanted)
     progress.on_markets(markets)
     named: set[str] = set()
     unread: set[str] = set()
-    async for outcome in reconcile_side_by_side(markets, reconciler.reconcile, width=width):
+
+    def reconcile(market: str) -> Awaitable[MarketOutcome]:
+        return reconciler.reconcile(market, tracked=None if tracked is None else tracked.get(market, set()))
+
+    async for outcome in reconcile_side_by_side(markets, reconcile, width=width):
         tally.add(outcome)
         tally.problems += shared_states(outcome, named)
         named.update(outcome.states)

@@ -184,12 +184,19 @@ class TestForEver:
         assert await estate.kept("de") == DE | {"de/network": Verdict.UNREADABLE}
 
     @pytest.mark.parametrize(("action", "code"), OF_LISTINGS)
-    async def test_the_listing_of_a_market_s_trackers_is_its_problem(
+    async def test_the_listing_of_all_trackers_is_the_estate_s_problem_and_each_market_lists_its_own(
         self, estate: Estate, action: Action, code: FaultCode
     ) -> None:
-        estate.blobs.inject(on("GET", "*/trackers-*", comp="list", prefix="de/"), action)
+        every_listing = on("GET", "*/trackers-*", comp="list")
+        estate.blobs.inject(
+            lambda request: every_listing(request) and request.query.get("prefix") in {None, "de/"}, action
+        )
         reconciled = await estate.reconcile()
-        assert (reconciled.verdicts, reconciled.problems) == (FR, [("de", RecordKind.TRACKER, code)])
+        assert reconciled.verdicts == FR
+        assert reconciled.problems == [
+            (WHOLE_ESTATE, RecordKind.TRACKER, code),
+            ("de", RecordKind.TRACKER, code),
+        ]
 
     @pytest.mark.parametrize(("action", "code"), OF_LISTINGS)
     async def test_the_listing_of_all_states_is_the_estate_s_problem(

@@ -10,7 +10,7 @@ import pytest
 
 from adapters.blob_store import BlobPlace
 from adapters.record_reader import BlobRecordReader
-from reconcile.estate import choose_markets, reconcile_side_by_side, registered_markets, tracked_markets
+from reconcile.estate import choose_markets, reconcile_side_by_side, registered_markets, tracked_stacks
 from records.errors import (
     AccessDeniedError,
     ContainerMissingError,
@@ -83,7 +83,7 @@ class TestMarkets:
     async def test_are_those_of_the_registry_and_of_the_trackers_sorted(self, estate: Estate) -> None:
         put_tracker(estate.place, "pt", "network")
         put_tracker(estate.place, "emea", "network")
-        assert sorted(await registered_markets(estate.records) | await tracked_markets(estate.records)) == [
+        assert sorted(await registered_markets(estate.records) | (await tracked_stacks(estate.records)).keys()) == [
             "de",
             "emea",
             "emea/fr",
@@ -96,7 +96,7 @@ class TestMarkets:
             estate.place.put(CONTAINERS.registry, name, b"x")
         for name in ("network.json", "br/network.txt"):
             estate.place.put(CONTAINERS.trackers, name, b"x")
-        assert sorted(await registered_markets(estate.records) | await tracked_markets(estate.records)) == [
+        assert sorted(await registered_markets(estate.records) | (await tracked_stacks(estate.records)).keys()) == [
             "de",
             "emea/fr",
             "uk",
