@@ -50,11 +50,17 @@ def main() -> int:
     all_hold = True
     with tempfile.TemporaryDirectory() as folder, run_terraform_world(Path(folder)) as world:
         for row in _rows(world, Path(folder)):
-            table.add_row(row.measure, row.figure, row.against, row.wanted, "yes" if row.holds else "NO")
+            table.add_row(row.measure, row.figure, row.against, row.wanted, _answer(row))
             all_hold &= row.holds
             print(f"… {row.measure}: {row.figure}", file=sys.stderr)
     Console().print(table)
     return 0 if all_hold else 1
+
+
+def _answer(row: Row) -> str:
+    if not row.wanted:
+        return ""
+    return "yes" if row.holds else "NO"
 
 
 def _rows(world: TerraformWorld, folder: Path) -> Iterator[Row]:
