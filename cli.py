@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import datetime
 from enum import StrEnum
-from importlib import metadata
 from pathlib import Path
 from traceback import format_tb
 from typing import IO, Annotated, Any, Final
@@ -35,9 +34,11 @@ from reconcile.render.terminal import render_terminal
 from reconcile.run import RunProgress, reconcile_estate
 from records.errors import TrueupError
 from records.names import is_run_id
-from records.report import EXIT_RUN_FAILED, MarketOutcome, Report, RunSummary
+from records.report import MarketOutcome, Report, RunSummary
 from records.results import Run
+from records.runs import EXIT_RUN_FAILED
 from records.timestamps import parse_utc
+from records.version import VERSION
 
 _WIDTH_IN_A_PIPE: Final = 200
 _INTERRUPTED: Final = 130
@@ -73,7 +74,7 @@ def _trueup(
 ) -> None:
     """Keeps a Terraform estate on Azure honest."""
     if version:
-        typer.echo(f"trueup {metadata.version('trueup')}")
+        typer.echo(f"trueup {VERSION}")
         raise typer.Exit
 
 
@@ -157,6 +158,7 @@ async def _reconcile(
             )
             return await reconcile_estate(
                 reconciler,
+                runs=estate.runs if save else None,
                 wanted=wanted,
                 width=settings.fan_out_width,
                 progress=RunProgress(

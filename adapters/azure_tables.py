@@ -1,168 +1,30 @@
-"""Results in Azure Table Storage.
+"""What the stores on Azure's tables share: the tables' names, how clients are made, and that a first write makes a table.
 
-Table ``reconcileresults``: a partition a market, with the rows ``latest:{stack}`` and ``history:{stack}:{newest first}:{run}``,
-and ``latest`` for the run that came last. Table ``reconcileruns``: one partition, newest first. One entity-group transaction a
-market and run writes them all. It takes 100 rows at most, so a market of more than 49 stacks takes one for every 49 of them.
+A transaction is of one partition, takes 100 rows and 4 MiB at most
+(https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions).
 """
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
-from azure.core import MatchConditions
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
-from azure.data.tables import TableEntity
 from azure.data.tables.aio import TableClient, TableServiceClient
-from pydantic import ValidationError
 
 from adapters.azure_errors import service_code, translated
 from adapters.azure_retries import JitteredTableServiceClient, RetryLimits, new_transport
-from adapters.table_keys import (
-    HISTORY,
-    LATEST,
-    RUNS_PARTITION,
-    history_key,
-    latest_key,
-    market_key,
-    newest_first,
-    run_key,
-    starting_with,
-)
-from records.errors import StoreUnavailableError
-from records.report import RunRow
-from records.results import Run, StackResult, StoredResult
 
 RESULTS_TABLE: Final = "reconcileresults"
 RUNS_TABLE: Final = "reconcileruns"
-_STACKS_PER_TRANSACTION: Final = 49
-_ROWS_PER_TRANSACTION: Final = 100
-_SAVE_ATTEMPTS: Final = 5
+WORK_TABLE: Final = "reconcilework"
+ROWS_PER_TRANSACTION: Final = 100
+REPLACE: Final[dict[str, Any]] = {"mode": "replace"}
+TABLE_MISSING: Final = "TableNotFound"
 _RETRIED: Final = frozenset({"POST"})
 """A transaction is a POST, which azure-core leaves alone as a rule; ours can be sent again."""
-_TABLE_MISSING: Final = "TableNotFound"
-_WRITTEN_BY_ANOTHER_RUN: Final = {"UpdateConditionNotSatisfied", "EntityAlreadyExists", "ResourceNotFound"}
-_RANGE: Final = "PartitionKey eq @partition and RowKey ge @first and RowKey lt @end"
-_REPLACE: Final[dict[str, Any]] = {"mode": "replace"}
 
-_Operation = tuple[str, dict[str, Any], dict[str, Any]]
-
-
-class AzureResultStore:
-    """A `ResultStore` on a storage account's tables."""
-
-    def __init__(self, service: TableServiceClient) -> None:
-        self._service = service
-        self._results: TableClient = service.get_table_client(RESULTS_TABLE)
-        self._runs: TableClient = service.get_table_client(RUNS_TABLE)
-
-    async def close(self) -> None:
-        await self._service.close()
-
-    async def latest_of_market(self, *, market: str) -> Mapping[str, StoredResult]:
-        with _of_a_table_that_may_be_missing(RESULTS_TABLE):
-            stored = [_stored(row) async for row in self._rows(market, starting_with(LATEST))]
-            return {item.result.stack: item for item in stored if item}
-        return {}
-
-    async def latest_of_stack(self, *, market: str, stack: str) -> StoredResult | None:
-        with translated(RESULTS_TABLE), suppress(ResourceNotFoundError):
-            return _stored(await self._results.get_entity(market_key(market), latest_key(stack)))
-        return None
-
-    async def history_of_stack(self, *, market: str, stack: str) -> AsyncIterator[StoredResult]:
-        with _of_a_table_that_may_be_missing(RESULTS_TABLE):
-            async for row in self._rows(market, starting_with(f"{HISTORY}:{stack}")):
-                stored = _stored(row)
-                if stored:
-                    yield stored
-
-    async def save_market(self, *, run: Run, market: str, results: Iterable[StackResult]) -> None:
-        pending = {result.stack: result for result in results}
-        with translated(RESULTS_TABLE):
-            for _ in range(_SAVE_ATTEMPTS):
-                try:
-                    for operations in _transactions(run, market, pending, await self._present_rows(market)):
-                        await self._results.submit_transaction(operations, retry_on_methods=_RETRIED)
-                    return
-                except HttpResponseError as error:
-                    if service_code(error) == _TABLE_MISSING:
-                        await self._service.create_table_if_not_exists(RESULTS_TABLE)
-                    elif service_code(error) not in _WRITTEN_BY_ANOTHER_RUN:
-                        raise
-        raise StoreUnavailableError(RESULTS_TABLE, f"other runs kept writing market {market} at the same moment")
-
-    async def prune_market(self, *, market: str, started_before: datetime) -> int:
-        first, end = starting_with(HISTORY)
-        with translated(RESULTS_TABLE):
-            rows = self._results.query_entities(
-                f"{_RANGE} and run_started_at lt @cutoff",
-                parameters={"partition": market_key(market), "first": first, "end": end, "cutoff": started_before},
-                select=["PartitionKey", "RowKey"],
-            )
-            return await _delete(self._results, [row async for row in rows])
-
-    async def save_run(self, *, row: RunRow) -> None:
-        entity = {
-            "PartitionKey": RUNS_PARTITION,
-            "RowKey": run_key(started_at=row.started_at, run_id=row.run_id),
-            "run_id": row.run_id,
-            "started_at": row.started_at,
-            "finished_at": row.finished_at,
-            "row": row.model_dump_json(),
-        }
-        with translated(RUNS_TABLE):
-            try:
-                await self._runs.upsert_entity(entity, mode="replace")
-            except ResourceNotFoundError:
-                await self._service.create_table_if_not_exists(RUNS_TABLE)
-                await self._runs.upsert_entity(entity, mode="replace")
-
-    async def newest_run(self) -> RunRow | None:
-        with _of_a_table_that_may_be_missing(RUNS_TABLE):
-            rows = self._runs.query_entities(
-                "PartitionKey eq @partition", parameters={"partition": RUNS_PARTITION}, results_per_page=1
-            )
-            async for row in rows:
-                with suppress(KeyError, ValidationError):
-                    return RunRow.model_validate_json(str(row["row"]))
-        return None
-
-    async def prune_runs(self, *, started_before: datetime) -> int:
-        with translated(RUNS_TABLE):
-            rows = self._runs.query_entities(
-                "PartitionKey eq @partition and RowKey gt @newest_to_go",
-                parameters={"partition": RUNS_PARTITION, "newest_to_go": f"{newest_first(started_before)};"},
-                select=["PartitionKey", "RowKey"],
-            )
-            return await _delete(self._runs, [row async for row in rows])
-
-    def _rows(
-        self, market: str, keys: tuple[str, str], *, select: list[str] | None = None
-    ) -> AsyncIterator[TableEntity]:
-        first, end = keys
-        rows: AsyncIterator[TableEntity] = self._results.query_entities(
-            _RANGE, parameters={"partition": market_key(market), "first": first, "end": end}, select=select
-        )
-        return rows
-
-    async def _present_rows(self, market: str) -> dict[str, TableEntity]:
-        """The market's own row and its stacks' latest, by key: with their ETags, without their results."""
-        _, end = starting_with(LATEST)
-        rows = self._rows(market, (LATEST, end), select=["PartitionKey", "RowKey", "run_started_at"])
-        return {str(row["RowKey"]): row async for row in rows}
-
-
-@contextmanager
-def _of_a_table_that_may_be_missing(table: str) -> Iterator[None]:
-    """For reads: a table is made by the first write, and holds nothing before."""
-    with translated(table):
-        try:
-            yield
-        except ResourceNotFoundError as error:
-            if service_code(error) != _TABLE_MISSING:
-                raise
+Operation = tuple[str, dict[str, Any], dict[str, Any]]
 
 
 def connect_with_identity(
@@ -179,81 +41,36 @@ def connect_with_string(connection_string: str, limits: RetryLimits) -> TableSer
     )
 
 
-def _transactions(
-    run: Run, market: str, results: Mapping[str, StackResult], present: Mapping[str, TableEntity]
-) -> Iterator[list[_Operation]]:
-    """What a run writes of a market, in transactions: each stack's rows together, then the stacks that are no more.
-
-    A run that comes after a later one, such as an activity delivered again a day late, writes history alone. The market's
-    own row says which came last, also where a run found no stack at all.
-    """
-    is_late = any(_is_newer(row, run) for row in present.values())
-    stacks = sorted(results)
-    for start in range(0, max(len(stacks), 1), _STACKS_PER_TRANSACTION):
-        operations: list[_Operation] = []
-        if start == 0 and not is_late:
-            operations.append(_latest(_market_row(run, market), present))
-        for stack in stacks[start : start + _STACKS_PER_TRANSACTION]:
-            columns = _columns(run, market, results[stack])
-            history = history_key(stack, started_at=run.started_at, run_id=run.run_id)
-            operations.append(("upsert", columns | {"RowKey": history}, _REPLACE))
-            if not is_late:
-                operations.append(_latest(columns | {"RowKey": latest_key(stack)}, present))
-        if operations:
-            yield operations
-    if not is_late:
-        kept = {LATEST, *map(latest_key, stacks)}
-        gone = [row for key, row in present.items() if key not in kept]
-        for start in range(0, len(gone), _ROWS_PER_TRANSACTION):
-            yield [("delete", dict(row), _if_unchanged(row)) for row in gone[start : start + _ROWS_PER_TRANSACTION]]
+@contextmanager
+def reading(table: str) -> Iterator[None]:
+    """For reads: a table is made by the first write, and holds nothing before."""
+    with translated(table):
+        try:
+            yield
+        except ResourceNotFoundError as error:
+            if service_code(error) != TABLE_MISSING:
+                raise
 
 
-def _market_row(run: Run, market: str) -> dict[str, Any]:
-    return {
-        "PartitionKey": market_key(market),
-        "RowKey": LATEST,
-        "run_id": run.run_id,
-        "run_started_at": run.started_at,
-    }
+async def writing(service: TableServiceClient, table: str, write: Callable[[], Awaitable[None]]) -> None:
+    """Writes, and makes the table where it is not there yet."""
+    with translated(table):
+        try:
+            await write()
+        except HttpResponseError as error:
+            if service_code(error) != TABLE_MISSING:
+                raise
+            await service.create_table_if_not_exists(table)
+            await write()
 
 
-def _columns(run: Run, market: str, result: StackResult) -> dict[str, Any]:
-    return {
-        "PartitionKey": market_key(market),
-        "run_id": run.run_id,
-        "run_started_at": run.started_at,
-        "verdict": str(result.verdict),
-        "severity": str(result.severity),
-        "result": result.model_dump_json(),
-    }
+async def submit(table: TableClient, operations: Sequence[Operation]) -> None:
+    """Sends one transaction, again where storage could not take it."""
+    await table.submit_transaction(operations, retry_on_methods=_RETRIED)
 
 
-def _latest(row: dict[str, Any], present: Mapping[str, TableEntity]) -> _Operation:
-    before = present.get(row["RowKey"])
-    return ("update", row, _REPLACE | _if_unchanged(before)) if before else ("create", row, {})
-
-
-def _is_newer(row: TableEntity, run: Run) -> bool:
-    started_at = row.get("run_started_at")
-    return isinstance(started_at, datetime) and started_at > run.started_at
-
-
-def _if_unchanged(row: TableEntity) -> dict[str, Any]:
-    return {"etag": row.metadata["etag"], "match_condition": MatchConditions.IfNotModified}
-
-
-async def _delete(table: TableClient, rows: list[TableEntity]) -> int:
-    for start in range(0, len(rows), _ROWS_PER_TRANSACTION):
-        await table.submit_transaction([("delete", dict(row)) for row in rows[start : start + _ROWS_PER_TRANSACTION]])
+async def delete_rows(table: TableClient, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Removes rows of one partition; returns how many."""
+    for start in range(0, len(rows), ROWS_PER_TRANSACTION):
+        await submit(table, [("delete", dict(row), {}) for row in rows[start : start + ROWS_PER_TRANSACTION]])
     return len(rows)
-
-
-def _stored(row: Mapping[str, Any]) -> StoredResult | None:
-    try:
-        return StoredResult(
-            run_id=row["run_id"],
-            run_started_at=row["run_started_at"],
-            result=StackResult.model_validate_json(row["result"]),
-        )
-    except (KeyError, ValidationError):
-        return None

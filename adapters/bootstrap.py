@@ -1,15 +1,16 @@
 """Opens an estate: the adapters that fit where its records are, closed again at the end."""
 
+import asyncio
 import gc
 import os
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.data.tables.aio import TableServiceClient
@@ -17,14 +18,18 @@ from azure.identity.aio import DefaultAzureCredential
 from pydantic import SecretStr
 
 from adapters import azure_blobs, azure_tables
+from adapters.azure_blobs import AzureBlobStore
+from adapters.azure_reports import AzureReportStore
+from adapters.azure_results import AzureResultStore
 from adapters.azure_retries import RetryLimits
-from adapters.azure_tables import AzureResultStore
+from adapters.azure_runs import AzureRunStore
+from adapters.azure_work import AzureWorkStore
 from adapters.folder_blobs import FolderBlobStore
 from adapters.folder_tables import FolderResultStore
 from adapters.record_reader import BlobRecordReader, Containers
 from adapters.settings import Settings
 from records.errors import SettingsError
-from records.ports import RecordReader, ResultStore
+from records.ports import RecordReader, ReportStore, ResultStore, RunStore, WorkStore
 
 Identity = Callable[[], AsyncTokenCredential]
 """Gives the one credential of a run, made only when something asks for it."""
@@ -40,6 +45,39 @@ class Estate:
 
     records: RecordReader
     results: ResultStore
+    runs: RunStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AzureEstate(Estate):
+    """With what only a run that is spread over many machines needs."""
+
+    work: WorkStore
+    reports: ReportStore
+
+
+Opened = TypeVar("Opened")
+
+
+class OpenedOnce(Generic[Opened]):
+    """What a process opens at its first use and keeps open: a Functions worker is not told when it ends."""
+
+    def __init__(self, opening: Callable[[], AbstractAsyncContextManager[Opened]]) -> None:
+        self._opening = opening
+        self._lock = asyncio.Lock()
+        self._stack = AsyncExitStack()
+        self._opened: list[Opened] = []
+
+    async def __call__(self) -> Opened:
+        async with self._lock:
+            if not self._opened:
+                self._opened.append(await self._stack.enter_async_context(self._opening()))
+            return self._opened[0]
+
+    async def close(self) -> None:
+        """Closes it; the next use opens it anew."""
+        self._opened.clear()
+        await self._stack.aclose()
 
 
 def utc_now() -> datetime:
@@ -70,11 +108,12 @@ async def open_folder_estate(root: Path, settings: Settings) -> AsyncIterator[Es
     if not root.is_dir():  # noqa: ASYNC240 (once, before anything runs)
         raise SettingsError(f"--estate {root}: there is no such folder")
     records = BlobRecordReader(FolderBlobStore(root), _containers(settings))
-    yield Estate(records=records, results=FolderResultStore(root))
+    kept = FolderResultStore(root)
+    yield Estate(records=records, results=kept, runs=kept)
 
 
 @asynccontextmanager
-async def open_azure_estate(settings: Settings) -> AsyncIterator[Estate]:
+async def open_azure_estate(settings: Settings) -> AsyncIterator[AzureEstate]:
     """An estate in Azure Storage, or in Azurite.
 
     Raises:
@@ -90,27 +129,34 @@ async def open_azure_estate(settings: Settings) -> AsyncIterator[Estate]:
             return credential
 
         try:
-            blobs = _blob_store(settings, identity, limits)
+            connect = _connect(settings, identity, limits)
+            blobs = AzureBlobStore(connect, allowed_host_suffixes=settings.state_account_host_suffixes)
             stack.push_async_callback(blobs.close)
-            results = AzureResultStore(_table_service(settings, identity, limits))
-            stack.push_async_callback(results.close)
+            account = connect(None)
+            stack.push_async_callback(account.close)
+            tables = _table_service(settings, identity, limits)
+            stack.push_async_callback(tables.close)
         except ValueError:
             raise SettingsError(
                 "a storage account's URL or connection string is malformed: see ESTATE_ACCOUNT_URL, "
                 "ESTATE_CONNECTION_STRING and their RESULTS_ twins (docs/configuration.md)"
             ) from None
         records = BlobRecordReader(blobs, _containers(settings), own_account_url=settings.estate_account_url)
-        yield Estate(records=records, results=results)
+        yield AzureEstate(
+            records=records,
+            results=AzureResultStore(tables),
+            runs=AzureRunStore(tables),
+            work=AzureWorkStore(tables),
+            reports=AzureReportStore(account, container=settings.reports_container),
+        )
 
 
-def _blob_store(settings: Settings, identity: Identity, limits: RetryLimits) -> azure_blobs.AzureBlobStore:
+def _connect(settings: Settings, identity: Identity, limits: RetryLimits) -> azure_blobs.Connect:
     if settings.estate_connection_string:
-        connect = azure_blobs.connect_with_string(_revealed(settings.estate_connection_string), limits)
-    elif settings.estate_account_url:
-        connect = azure_blobs.connect_with_identity(settings.estate_account_url, identity(), limits)
-    else:
-        raise SettingsError("no estate: pass --estate DIR, or set ESTATE_ACCOUNT_URL (docs/configuration.md)")
-    return azure_blobs.AzureBlobStore(connect, allowed_host_suffixes=settings.state_account_host_suffixes)
+        return azure_blobs.connect_with_string(_revealed(settings.estate_connection_string), limits)
+    if settings.estate_account_url:
+        return azure_blobs.connect_with_identity(settings.estate_account_url, identity(), limits)
+    raise SettingsError("no estate: pass --estate DIR, or set ESTATE_ACCOUNT_URL (docs/configuration.md)")
 
 
 def _table_service(settings: Settings, identity: Identity, limits: RetryLimits) -> TableServiceClient:

@@ -6,7 +6,7 @@ so a stack's latest is in the first file.
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -16,11 +16,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from adapters.table_keys import newest_first
 from records.errors import AccessDeniedError, StoreUnavailableError
-from records.report import RunRow
-from records.results import Run, StackResult, StoredResult
+from records.results import Coverage, Run, StackResult, StoredResult
+from records.runs import RunRow
 
 _RESULTS: Final = "reconcileresults"
 _RUNS: Final = "reconcileruns"
+_KEY_LENGTH: Final = len("000000000000000-")
 
 
 class _MarketRun(BaseModel):
@@ -29,18 +30,18 @@ class _MarketRun(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     run: Run
+    coverage: Coverage = Coverage.WHOLE_MARKET
     results: tuple[StackResult, ...]
 
 
 class FolderResultStore:
-    """A `ResultStore` in a folder, for one writer at a time."""
+    """A `ResultStore` and `RunStore` in a folder, for one writer at a time."""
 
     def __init__(self, root: Path) -> None:
         self._root = root / "tables"
 
     async def latest_of_market(self, *, market: str) -> Mapping[str, StoredResult]:
-        newest = await asyncio.to_thread(lambda: next(self._market_runs(market), None))
-        return {item.result.stack: item for item in _stored(newest)} if newest else {}
+        return await asyncio.to_thread(self._latest, market)
 
     async def latest_of_stack(self, *, market: str, stack: str) -> StoredResult | None:
         return (await self.latest_of_market(market=market)).get(stack)
@@ -51,31 +52,49 @@ class FolderResultStore:
                 if item.result.stack == stack:
                     yield item
 
-    async def save_market(self, *, run: Run, market: str, results: Iterable[StackResult]) -> None:
-        file = _MarketRun(run=run, results=tuple(results))
+    async def save_market(
+        self, *, run: Run, market: str, results: Iterable[StackResult], coverage: Coverage = Coverage.WHOLE_MARKET
+    ) -> None:
+        file = _MarketRun(run=run, coverage=coverage, results=tuple(results))
         await asyncio.to_thread(self._write, self._folder(market), run.started_at, run.run_id, file)
 
     async def prune_market(self, *, market: str, started_before: datetime) -> int:
-        return await asyncio.to_thread(self._prune, self._folder(market), started_before, 1)
+        removed = await asyncio.to_thread(self._prune, self._folder(market), started_before, 1)
+        return len(removed)
 
     async def save_run(self, *, row: RunRow) -> None:
+        first = await self.run(run_id=row.run_id)
+        if first:
+            row = row.model_copy(update={"started_at": first.started_at})
         await asyncio.to_thread(self._write, self._root / _RUNS, row.started_at, row.run_id, row)
 
-    async def newest_run(self) -> RunRow | None:
-        def read() -> RunRow | None:
-            with _translated(_RUNS):
-                for file in _newest_first(self._root / _RUNS):
-                    with suppress(ValidationError):
-                        return RunRow.model_validate_json(file.read_bytes())
-            return None
+    async def run(self, *, run_id: str) -> RunRow | None:
+        return next((row for row in await asyncio.to_thread(self._run_rows) if row.run_id == run_id), None)
 
-        return await asyncio.to_thread(read)
+    async def runs(self) -> AsyncIterator[RunRow]:
+        for row in await asyncio.to_thread(self._run_rows):
+            yield row
 
-    async def prune_runs(self, *, started_before: datetime) -> int:
-        return await asyncio.to_thread(self._prune, self._root / _RUNS, started_before, 0)
+    async def prune_runs(self, *, started_before: datetime) -> Sequence[str]:
+        removed = await asyncio.to_thread(self._prune, self._root / _RUNS, started_before, 0)
+        return sorted(name[_KEY_LENGTH:].removesuffix(".json") for name in removed)
 
-    async def close(self) -> None:
-        """A folder holds nothing open."""
+    def _run_rows(self) -> list[RunRow]:
+        rows = []
+        with _translated(_RUNS):
+            for file in _newest_first(self._root / _RUNS):
+                with suppress(ValidationError):
+                    rows.append(RunRow.model_validate_json(file.read_bytes()))
+        return rows
+
+    def _latest(self, market: str) -> dict[str, StoredResult]:
+        """Of each stack the newest result, back to the newest run that looked at all of them."""
+        latest: dict[str, StoredResult] = {}
+        for market_run in self._market_runs(market):
+            latest = {item.result.stack: item for item in _stored(market_run)} | latest
+            if market_run.coverage is Coverage.WHOLE_MARKET:
+                break
+        return latest
 
     def _folder(self, market: str) -> Path:
         return self._root / _RESULTS / market
@@ -93,13 +112,13 @@ class FolderResultStore:
                 file.write(content.model_dump_json(indent=1))
             Path(file.name).replace(folder / f"{newest_first(started_at)}-{run_id}.json")
 
-    def _prune(self, folder: Path, started_before: datetime, keep: int) -> int:
+    def _prune(self, folder: Path, started_before: datetime, keep: int) -> list[str]:
         with _translated(folder.name):
             last_to_stay = f"{newest_first(started_before)}:"
             old = [file for file in _newest_first(folder)[keep:] if file.name >= last_to_stay]
             for file in old:
                 file.unlink(missing_ok=True)
-            return len(old)
+            return [file.name for file in old]
 
 
 def _newest_first(folder: Path) -> list[Path]:

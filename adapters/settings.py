@@ -47,7 +47,22 @@ class Settings(BaseSettings):
     states_container: str = Field(
         default="tfstate", description="Container of the states whose registry entry names no other."
     )
+    reports_container: str = Field(
+        default="reports", description="Container of the reports; made where it is not there."
+    )
+    reconcile_schedule: str = Field(
+        default="0 0 6 * * *", description="NCRONTAB of the daily run; in UTC, or in RECONCILE_TIME_ZONE."
+    )
+    reconcile_time_zone: str | None = Field(
+        default=None, description="IANA time zone in which RECONCILE_SCHEDULE names a time of day."
+    )
     fan_out_width: int = Field(default=16, ge=1, le=256, description="Markets reconciled side by side.")
+    market_limit_seconds: int = Field(
+        default=300,
+        ge=1,
+        le=3000,
+        description="The service gives a market up after this long, and tries it again later.",
+    )
     in_flight_minutes: int = Field(
         default=60, ge=1, description="A lock younger than this is a deploy that is running."
     )
@@ -60,6 +75,13 @@ class Settings(BaseSettings):
     retry_total: int = Field(default=5, ge=0, le=20, description="Tries after the first, of each request.")
     retry_backoff_seconds: float = Field(
         default=0.8, gt=0, le=30, description="First wait between tries; doubles, to 30 s at most."
+    )
+    applicationinsights_connection_string: SecretStr | None = Field(
+        default=None, description="Where telemetry goes; without it there is none."
+    )
+    python_applicationinsights_enable_telemetry: bool = Field(
+        default=False,
+        description="Whether Azure's Python worker configures the telemetry of the process; else trueup does.",
     )
 
     @field_validator("estate_account_url", "results_account_url")

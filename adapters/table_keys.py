@@ -14,6 +14,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST: Final = "latest"
 HISTORY: Final = "history"
 RUNS_PARTITION: Final = "runs"
+_BY_ID: Final = "id"
 
 
 def market_key(market: str) -> str:
@@ -30,6 +31,10 @@ def history_key(stack: str, *, started_at: datetime, run_id: str) -> str:
 
 def run_key(*, started_at: datetime, run_id: str) -> str:
     return f"{newest_first(started_at)}:{run_id}"
+
+
+def run_by_id_key(run_id: str) -> str:
+    return f"{_BY_ID}:{run_id}"
 
 
 def newest_first(moment: datetime) -> str:

@@ -10,8 +10,10 @@ from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient
 
 from adapters.azure_blobs import AzureBlobStore
+from adapters.azure_results import AzureResultStore
 from adapters.azure_retries import BlobRetryPolicy, RetryLimits
-from adapters.azure_tables import RESULTS_TABLE, RUNS_TABLE, AzureResultStore
+from adapters.azure_runs import AzureRunStore
+from adapters.azure_tables import RESULTS_TABLE, RUNS_TABLE
 from adapters.bootstrap import utc_now
 from adapters.outcome_spool import OutcomeSpool
 from adapters.record_reader import BlobRecordReader
@@ -52,17 +54,15 @@ async def reconcile(account: Account, estate: BenchEstate, *, save: bool = True)
         )
 
     blobs = AzureBlobStore(connect, allowed_host_suffixes=())
-    results = AzureResultStore(
-        TableServiceClient.from_connection_string(
-            account.connection_string, transport=RecordingTransport(recording, account)
-        )
+    tables = TableServiceClient.from_connection_string(
+        account.connection_string, transport=RecordingTransport(recording, account)
     )
     started = time.perf_counter()
     with OutcomeSpool() as spool:
         summary = await reconcile_estate(
             MarketReconciler(
                 records=BlobRecordReader(blobs, estate.containers),
-                results=results if save else None,
+                results=AzureResultStore(tables) if save else None,
                 run=Run.named_by(utc_now()),
                 rules=Rules(
                     in_flight_minutes=settings.in_flight_minutes,
@@ -71,6 +71,7 @@ async def reconcile(account: Account, estate: BenchEstate, *, save: bool = True)
                 ),
                 clock=utc_now,
             ),
+            runs=AzureRunStore(tables) if save else None,
             wanted=[],
             width=settings.fan_out_width,
             progress=RunProgress(on_markets=lambda _: None, on_outcome=spool.add),
@@ -79,7 +80,7 @@ async def reconcile(account: Account, estate: BenchEstate, *, save: bool = True)
             pass
     seconds = time.perf_counter() - started
     await blobs.close()
-    await results.close()
+    await tables.close()
     _check(summary, estate)
     return Measured(seconds, recording)
 

@@ -60,8 +60,8 @@ def compare(
 ) -> StackResult:
     """The result of one stack.
 
-    ``previous`` is the stack's latest result, for ``first_seen_at`` and for evidence of the state's age; ``now`` judges a
-    lock's age and is UTC. The rules are the design's truth table (docs/concepts.md).
+    ``previous`` is the stack's latest result, for since when its verdict has stood and for evidence of the state's age; ``now``
+    judges a lock's age and is UTC. The rules are the design's truth table (docs/concepts.md).
     """
     changed_at = _state_changed_at(readings, previous)
     votes = Votes(readings=readings, tier=tier_of(readings), state_changed_at=changed_at)
@@ -87,6 +87,7 @@ def compare(
         masked_verdict=masked,
         notes=notes,
         first_seen_at=_first_seen_at(verdict, now, previous),
+        healthy_since=_healthy_since(verdict, now, previous),
         state_changed_at=changed_at,
         release=next((record.release for record in deploys if record.release), None),
         commit=next((record.commit for record in deploys if record.commit), None),
@@ -146,6 +147,12 @@ def _first_seen_at(verdict: Verdict, now: datetime, previous: StackResult | None
     if previous and previous.verdict is verdict and previous.first_seen_at:
         return previous.first_seen_at
     return now
+
+
+def _healthy_since(verdict: Verdict, now: datetime, previous: StackResult | None) -> datetime | None:
+    if verdict is not Verdict.HEALTHY:
+        return None
+    return (previous and previous.healthy_since) or now
 
 
 def _evidence(reading: Reading[object] | NotLookedFor) -> RecordEvidence:

@@ -55,28 +55,30 @@ def choose_markets(known: Iterable[str], wanted: Iterable[str]) -> list[str]:
     return wanted or known
 
 
+async def guarded(market: str, reconcile: Callable[[str], Awaitable[MarketOutcome]]) -> MarketOutcome:
+    """A market's outcome; one whose reconciliation breaks is a problem of that market."""
+    try:
+        return await reconcile(market)
+    except Exception as error:  # noqa: BLE001 (the boundary of a market: the others must get their verdicts)
+        # Where it broke and not with what: an exception's text can quote a record.
+        _LOG.error("market %s: %s\n%s", market, type(error).__name__, "".join(format_tb(error.__traceback__)))
+        return MarketOutcome(market=market, problems=(_broken(market, error),))
+
+
 async def reconcile_side_by_side(
     markets: Iterable[str], reconcile: Callable[[str], Awaitable[MarketOutcome]], *, width: int
 ) -> AsyncIterator[MarketOutcome]:
     """Outcomes as they come, at most ``width`` markets at a time, none kept once it is passed on.
 
-    A market whose reconciliation breaks is a problem of that market: one bad market never ends a run.
+    One bad market never ends a run.
     """
     waiting = iter(markets)
     running: set[asyncio.Task[MarketOutcome]] = set()
 
-    async def guarded(market: str) -> MarketOutcome:
-        try:
-            return await reconcile(market)
-        except Exception as error:  # noqa: BLE001 (the boundary of a market: the others must get their verdicts)
-            # Where it broke and not with what: an exception's text can quote a record.
-            _LOG.error("market %s: %s\n%s", market, type(error).__name__, "".join(format_tb(error.__traceback__)))
-            return MarketOutcome(market=market, problems=(_broken(market, error),))
-
     try:
         while True:
             while len(running) < width and (market := next(waiting, None)) is not None:
-                running.add(asyncio.create_task(guarded(market)))
+                running.add(asyncio.create_task(guarded(market, reconcile)))
             if not running:
                 return
             done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)

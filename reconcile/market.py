@@ -1,7 +1,7 @@
 """Reconciles one market: gather its records, compare them, keep the results. What a Functions activity does."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Set
+from collections.abc import Awaitable, Callable, Collection, Mapping, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -15,7 +15,7 @@ from records.ports import Clock, RecordReader, ResultStore
 from records.readings import Absent, Present, Reading, Unreadable
 from records.registry import RegistryRecord
 from records.report import MarketOutcome, Problem
-from records.results import Run, StackResult, StoredResult
+from records.results import Coverage, Run, StackResult, StoredResult
 from records.store_faults import store_fault
 from records.verdicts import Verdict
 
@@ -47,16 +47,20 @@ class MarketReconciler:
     clock: Clock
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
-    async def reconcile(self, market: str, *, tracked: Set[str] | None = None) -> MarketOutcome:
+    async def reconcile(
+        self, market: str, *, tracked: Set[str] | None = None, wanted: Collection[str] = ()
+    ) -> MarketOutcome:
         """The outcome of one market; what cannot be read of it is in ``problems``, and nothing is raised for it.
 
         ``tracked`` are the stacks that have a tracker, where a listing of the whole estate has told; else they are listed.
+        ``wanted`` are the stacks to look at, where not all.
         """
         if not is_market_key(market):
             return _outcome_of_fault(market, _bad_market_name(market))
         registry = await self.records.registry(market=market)
         if isinstance(registry, Unreadable):
             return _outcome_of_fault(market, registry.fault)
+        was_listed = tracked is not None
         try:
             tracked = await self._tracked_stacks(market) if tracked is None else tracked
         except StoreError as error:
@@ -64,13 +68,14 @@ class MarketReconciler:
             return _outcome_of_fault(market, fault)
         named = set(registry.record.stacks) if isinstance(registry, Present) else set()
         if not tracked and not isinstance(registry, Present):
-            return _outcome_of_fault(market, _vanished(market))
-        stacks = sorted(name for name in named | tracked if is_stack_name(name))
+            return _outcome_of_fault(market, _vanished(market) if was_listed else _not_found(market))
+        stacks = sorted(name for name in named | tracked if is_stack_name(name) and (not wanted or name in wanted))
         faults = _bad_stack_names(market, registry, named, tracked)
         previous, unreadable_history = await self._previous(market)
         results = await self._compare_twice(market, stacks, registry, previous)
         # Written over a history that could not be read, the results would forget since when each verdict has stood.
-        faults += unreadable_history or await self._keep(market, results, previous)
+        coverage = Coverage.SOME_STACKS if wanted else Coverage.WHOLE_MARKET
+        faults += unreadable_history or await self._keep(market, results, previous, coverage)
         locations = registry.record.locations() if isinstance(registry, Present) else []
         return MarketOutcome(
             market=market,
@@ -141,14 +146,16 @@ class MarketReconciler:
 
         return dict(zip(stacks, await asyncio.gather(*map(result_of, stacks)), strict=True))
 
-    async def _keep(self, market: str, results: list[StackResult], previous: Mapping[str, StoredResult]) -> list[Fault]:
-        if self.results is None:
+    async def _keep(
+        self, market: str, results: list[StackResult], previous: Mapping[str, StoredResult], coverage: Coverage
+    ) -> list[Fault]:
+        if self.results is None or (not results and coverage is Coverage.SOME_STACKS):
             return []
         today = self.run.started_at.date()
         begun = (stored for stored in previous.values() if stored.run_id == self.run.run_id)
         run = next((self.run.model_copy(update={"started_at": one.run_started_at}) for one in begun), self.run)
         try:
-            await self.results.save_market(run=run, market=market, results=results)
+            await self.results.save_market(run=run, market=market, results=results, coverage=coverage)
             if any(stored.run_started_at.date() < today for stored in previous.values()):
                 # Once a day: history grows old by the day, and a run on demand should not pay for it.
                 cutoff = self.rules.oldest_kept(self.run.started_at)
@@ -179,6 +186,16 @@ def _vanished(market: str) -> Fault:
         blob=registry_blob(market),
         message="it was there, and gone when it was read",
         remedy="Restore the blob's last version, or remove the market's trackers too.",
+    )
+
+
+def _not_found(market: str) -> Fault:
+    return Fault(
+        code=FaultCode.NOT_FOUND,
+        record=RecordKind.REGISTRY,
+        blob=registry_blob(market),
+        message="there is no record of this market: neither its registry record nor a tracker",
+        remedy="Correct the market's name, or restore the blob's last version.",
     )
 
 

@@ -5,6 +5,7 @@
     TrueupError                    what a door catches: its text is for a person
     ├── SettingsError              a setting is missing or wrong
     ├── UnknownMarketError         a market was asked for that no record names
+    ├── EngineUnavailableError     Durable Functions does not answer
     ├── RecordError                a record cannot be read or trusted: carries a Fault
     └── StoreError                 storage said no: carries the container and the blob
         ├── BlobMissingError       404 on the blob
@@ -30,6 +31,10 @@ class SettingsError(TrueupError):
 
 class UnknownMarketError(TrueupError):
     """A market was asked for by name and no record names it."""
+
+
+class EngineUnavailableError(TrueupError):
+    """Durable Functions does not answer, or did not take an orchestration; the text holds no URL, which would hold a key."""
 
 
 class RecordError(TrueupError):

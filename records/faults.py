@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class RecordKind(StrEnum):
-    """Which record a fault is about; ``results`` is trueup's own table, where a run's verdicts are kept."""
+    """Which record a fault is about; ``results`` are trueup's own: the tables and reports of its runs."""
 
     STATE = "state"
     TRACKER = "tracker"
@@ -34,6 +34,8 @@ class FaultCode(StrEnum):
     INVALID_NAME = "invalid_name"
     COPIED = "copied"
     VANISHED = "vanished"
+    NOT_FOUND = "not_found"
+    NOT_CHECKED = "not_checked"
     SHARED_STATE = "shared_state"
     CHANGED_WHILE_READ = "changed_while_read"
     CONTAINER_MISSING = "container_missing"

@@ -3,14 +3,17 @@
 Every method says what absence, failure and concurrency mean. Times are UTC.
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 
+from records.plans import Page, Plan
 from records.readings import ContentSighting, Reading, StateHead
 from records.registry import RegistryRecord, StateLocation
-from records.report import RunRow
-from records.results import Run, StackResult, StoredResult
+from records.report import MarketOutcome, Report
+from records.results import Coverage, Run, StackResult, StoredResult
+from records.runs import RunRow
 from records.tracker import TrackerRecord
 
 
@@ -51,7 +54,7 @@ class RecordReader(Protocol):
 
 
 class ResultStore(Protocol):
-    """Keeps results: of each stack the latest and its history, and the runs.
+    """Keeps results: of each stack the latest and its history.
 
     Every method raises `StoreError`. Writes are idempotent: the same run written twice leaves the rows of one.
     """
@@ -65,19 +68,92 @@ class ResultStore(Protocol):
     def history_of_stack(self, *, market: str, stack: str) -> AsyncIterator[StoredResult]:
         """Newest first; one partition read, a page at a time."""
 
-    async def save_market(self, *, run: Run, market: str, results: Iterable[StackResult]) -> None:
+    async def save_market(
+        self, *, run: Run, market: str, results: Iterable[StackResult], coverage: Coverage = Coverage.WHOLE_MARKET
+    ) -> None:
         """Writes one market's results of one run, together or not at all up to the limits of the store.
 
-        They become the market's latest, unless a later run's are: a stack that is not among them has no latest any more.
+        They become their stacks' latest, unless a later run's are. Where the run covered the whole market, a stack that is
+        not among them has no latest any more.
         """
 
     async def prune_market(self, *, market: str, started_before: datetime) -> int:
         """Removes history of runs that started before; returns how many rows. The latest are kept, however old."""
 
-    async def save_run(self, *, row: RunRow) -> None: ...
 
-    async def newest_run(self) -> RunRow | None:
-        """By its start; one partition read. None where none was ever saved."""
+class RunStore(Protocol):
+    """Keeps a row for each run. Every method raises `StoreError`."""
 
-    async def prune_runs(self, *, started_before: datetime) -> int:
-        """Removes runs that started before; returns how many."""
+    async def save_run(self, *, row: RunRow) -> None:
+        """Replaces the row of the run with this id, and keeps the start of its first row."""
+
+    async def run(self, *, run_id: str) -> RunRow | None:
+        """A point read. None where there is no such run, or its row is of a form that this version cannot read."""
+
+    def runs(self) -> AsyncIterator[RunRow]:
+        """Newest first by their start, a page at a time. A row that this version cannot read is passed over."""
+
+    async def prune_runs(self, *, started_before: datetime) -> Sequence[str]:
+        """Removes runs that started before; returns their ids."""
+
+
+class WorkStore(Protocol):
+    """Keeps what a run that is spread over many machines has still to do, and what has come of it, until it is pruned.
+
+    Every method raises `StoreError`. Writes are idempotent: the same work written twice is there once.
+    """
+
+    async def save_plan(self, *, run_id: str, plan: Plan, pages: Iterable[Page]) -> None:
+        """Keeps a plan and its pages under the plan's digest, so that another listing of the same run changes none."""
+
+    async def plan(self, *, run_id: str, digest: str) -> Plan | None: ...
+
+    async def page(self, *, run_id: str, digest: str, lane: int, number: int) -> Page | None: ...
+
+    def pages(self, *, run_id: str, digest: str) -> AsyncIterator[Page]:
+        """All pages of a plan, in no order."""
+
+    async def save_outcome(self, *, run_id: str, outcome: MarketOutcome) -> None:
+        """What came of a market; replaces what an earlier try of the same run left."""
+
+    def outcomes(self, *, run_id: str) -> AsyncIterator[MarketOutcome]:
+        """In no order. One of a form that this version cannot read, or that is not there whole, is left out."""
+
+    async def outcome(self, *, run_id: str, market: str) -> MarketOutcome | None: ...
+
+    async def outcome_count(self, *, run_id: str) -> int: ...
+
+    async def prune_work(self, *, run_id: str) -> None: ...
+
+
+class ReportStore(Protocol):
+    """Keeps reports, to be opened by people and programs."""
+
+    async def save_report(
+        self, *, names: Sequence[str], chunks: Iterable[str], media_type: str, started_at: datetime
+    ) -> None:
+        """Writes one report under each name, except where the report of a run that started later is there.
+
+        ``chunks`` is taken once, in a thread of its own. Raises `StoreError`.
+        """
+
+
+class Spool(Protocol):
+    """Holds the results of a run outside memory. Goes through them as often as asked, sorted by market and stack."""
+
+    def add(self, outcome: MarketOutcome) -> None: ...
+
+    def __iter__(self) -> Iterator[StackResult]: ...
+
+
+class NewSpool(Protocol):
+    """Opens a spool that is gone when its block ends."""
+
+    def __call__(self) -> AbstractContextManager[Spool]: ...
+
+
+class Telemetry(Protocol):
+    """Tells whoever watches what a run came to. Never raises, and says nothing of a record but names, serials and times."""
+
+    async def run_ended(self, *, row: RunRow, report: Report | None) -> None:
+        """Once a run; ``report`` is None where the run failed. Returns when what was said has left, or cannot."""

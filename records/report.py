@@ -8,15 +8,12 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from records.faults import Fault
+from records.faults import Fault, FaultCode, RecordKind
+from records.names import is_market_key
 from records.results import Run, StackResult
+from records.runs import RunRow, RunStatus, Scope, Trigger, exit_status
 from records.timestamps import UtcTime
-from records.verdicts import NEEDS_NOBODY, Verdict
-
-EXIT_ALL_HEALTHY: Final = 0
-EXIT_RUN_FAILED: Final = 1
-EXIT_NEEDS_A_PERSON: Final = 2
-"""The exit statuses of ``terraform plan -detailed-exitcode``."""
+from records.verdicts import Verdict
 
 WHOLE_ESTATE: Final = "*"
 """Stands where a market's key would in a problem that is no single market's; no key can be so."""
@@ -30,6 +27,16 @@ class Problem(Fault):
     @classmethod
     def of(cls, market: str, fault: Fault) -> "Problem":
         return cls(market=market, **fault.model_dump())
+
+    @property
+    def costs_verdicts(self) -> bool:
+        """Whether its market has no verdicts for it.
+
+        Not where only a stack's name is wrong, two stacks share a state, or only trueup's own results could not be kept.
+        """
+        if self.market == WHOLE_ESTATE or self.record is RecordKind.RESULTS or self.code is FaultCode.SHARED_STATE:
+            return False
+        return self.code is not FaultCode.INVALID_NAME or not is_market_key(self.market)
 
 
 class MarketOutcome(BaseModel):
@@ -63,33 +70,33 @@ class RunSummary(BaseModel):
     @property
     def exit_status(self) -> int:
         """0 where every stack is healthy or not deployed and every market was read, else 2."""
-        all_well = not self.problems and NEEDS_NOBODY.issuperset(self.counts)
-        return EXIT_ALL_HEALTHY if all_well else EXIT_NEEDS_A_PERSON
+        return exit_status(self.counts, problem_count=len(self.problems))
 
-    def row(self) -> "RunRow":
+    @property
+    def unread_markets(self) -> tuple[str, ...]:
+        """The markets that a problem cost their verdicts, as they are spelt there, sorted."""
+        return tuple(sorted({problem.market for problem in self.problems if problem.costs_verdicts}))
+
+    @property
+    def unchecked_market_count(self) -> int:
+        """How many of the unread markets were not even looked at, and so are not among ``markets``."""
+        return sum(problem.code is FaultCode.NOT_CHECKED for problem in self.problems)
+
+    def row(self, *, trigger: Trigger, scope: Scope, expected_markets: int) -> RunRow:
         return RunRow(
             run_id=self.run_id,
             started_at=self.started_at,
             finished_at=self.finished_at,
+            status=RunStatus.FINISHED,
+            trigger=trigger,
+            scope=scope,
+            expected_markets=expected_markets,
             markets=self.markets,
+            unread_markets=len(self.unread_markets),
             counts=self.counts,
             problem_count=len(self.problems),
             unregistered_state_count=len(self.unregistered_states),
         )
-
-
-class RunRow(BaseModel):
-    """A run as the table keeps it: of bounded size, however many markets could not be read."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    run_id: str
-    started_at: UtcTime
-    finished_at: UtcTime
-    markets: int
-    counts: dict[Verdict, int]
-    problem_count: int
-    unregistered_state_count: int
 
 
 @dataclass(frozen=True, slots=True)

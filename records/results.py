@@ -77,8 +77,9 @@ class StackResult(BaseModel):
     """What the three records of one stack say together.
 
     ``tier`` is None where an unreadable record leaves it open. ``serial_delta`` and ``time_delta_seconds`` say by how much
-    (docs/concepts.md); ``first_seen_at`` since when this verdict has stood, None for healthy; ``state_changed_at`` the
-    earliest moment at which the state's present content is known to have been there.
+    (docs/concepts.md); ``first_seen_at`` since when this verdict has stood, None for healthy; ``healthy_since`` since when
+    every run has found the records to agree, None for any other verdict; ``state_changed_at`` the earliest moment at which
+    the state's present content is known to have been there.
     """
 
     model_config = _FROZEN
@@ -97,6 +98,7 @@ class StackResult(BaseModel):
     masked_verdict: Verdict | None
     notes: tuple[Note, ...]
     first_seen_at: UtcTime | None
+    healthy_since: UtcTime | None = None
     state_changed_at: UtcTime | None
     release: str | None
     commit: str | None
@@ -108,6 +110,13 @@ class StackResult(BaseModel):
     @property
     def needs_a_person(self) -> bool:
         return self.verdict not in NEEDS_NOBODY
+
+
+class Coverage(StrEnum):
+    """How much of a market a run looked at: what it did not find is gone only where it looked at all."""
+
+    WHOLE_MARKET = "whole_market"
+    SOME_STACKS = "some_stacks"
 
 
 class StoredResult(BaseModel):

@@ -16,16 +16,20 @@ from azure.storage.blob import BlobServiceClient
 
 from adapters import azure_tables
 from adapters.azure_blobs import AzureBlobStore, connect_with_string
+from adapters.azure_results import AzureResultStore
 from adapters.azure_retries import RetryLimits
-from adapters.azure_tables import RESULTS_TABLE, RUNS_TABLE, AzureResultStore
+from adapters.azure_runs import AzureRunStore
+from adapters.azure_tables import RESULTS_TABLE, RUNS_TABLE, WORK_TABLE
+from adapters.azure_work import AzureWorkStore
 from adapters.blob_store import BlobPlace
 from adapters.record_reader import BlobRecordReader, Containers
 from reconcile.market import MarketReconciler, Rules
 from reconcile.run import RunProgress, reconcile_estate
 from records.faults import FaultCode, RecordKind
-from records.ports import Clock, RecordReader, ResultStore
+from records.ports import Clock, RecordReader, ResultStore, RunStore
 from records.report import MarketOutcome, RunSummary
 from records.results import Run, StackResult
+from records.runs import RunRow
 from records.verdicts import Verdict
 from tests.fakes import MemoryBlobStore
 
@@ -108,19 +112,31 @@ async def open_azure_records(connection_string: str, containers: Containers) -> 
         await blobs.close()
 
 
+@dataclass(frozen=True, slots=True)
+class AzureStores:
+    """The stores on one account's tables."""
+
+    results: AzureResultStore
+    runs: AzureRunStore
+    work: AzureWorkStore
+
+
 @asynccontextmanager
-async def open_azure_results(connection_string: str) -> AsyncIterator[AzureResultStore]:
-    results = AzureResultStore(azure_tables.connect_with_string(connection_string, LIMITS))
-    try:
-        yield results
-    finally:
-        await results.close()
+async def open_azure_stores(connection_string: str) -> AsyncIterator[AzureStores]:
+    async with azure_tables.connect_with_string(connection_string, LIMITS) as service:
+        yield AzureStores(AzureResultStore(service), AzureRunStore(service), AzureWorkStore(service))
+
+
+async def newest_run(runs: RunStore) -> RunRow | None:
+    async for row in runs.runs():
+        return row
+    return None
 
 
 def delete_tables(connection_string: str, **options: Any) -> None:
     """Leaves the account without results, as before the first run."""
     with TableServiceClient.from_connection_string(connection_string, **options) as service:
-        for table in (RESULTS_TABLE, RUNS_TABLE):
+        for table in (RESULTS_TABLE, RUNS_TABLE, WORK_TABLE):
             with suppress(ResourceNotFoundError):
                 service.delete_table(table)
 
@@ -200,6 +216,7 @@ async def reconcile_all(
     records: RecordReader,
     results: ResultStore | None,
     *,
+    runs: RunStore | None = None,
     run: Run | None = None,
     rules: Rules = RULES,
     clock: Clock = utc_now,
@@ -215,6 +232,6 @@ async def reconcile_all(
     progress = RunProgress(
         on_markets=listed.extend, on_outcome=lambda outcome: outcomes.update({outcome.market: outcome})
     )
-    summary = await reconcile_estate(reconciler, wanted=wanted, width=width, progress=progress)
+    summary = await reconcile_estate(reconciler, runs=runs, wanted=wanted, width=width, progress=progress)
     assert sorted(outcomes) == listed
     return Reconciled(summary=summary, outcomes=outcomes)

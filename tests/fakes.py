@@ -1,7 +1,7 @@
 """A blob store and a result store in memory: small and real, and held to the same contract suites as the adapters."""
 
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -11,10 +11,12 @@ from pydantic import ValidationError
 from adapters.blob_store import BlobPart, BlobPlace
 from records.errors import BlobChangedError, BlobMissingError, ContainerMissingError, StoreError
 from records.locks import read_lock
+from records.plans import Page, Plan
 from records.ports import Clock
 from records.readings import BlobFacts, ContentSighting
-from records.report import RunRow
-from records.results import Run, StackResult, StoredResult
+from records.report import MarketOutcome
+from records.results import Coverage, Run, StackResult, StoredResult
+from records.runs import RunRow
 
 _EPOCH: Final = datetime(2026, 11, 20, tzinfo=UTC)
 
@@ -153,7 +155,7 @@ class _Market:
 
 
 class MemoryResultStore:
-    """A `ResultStore` in memory, which keeps results as text as a table does."""
+    """A `ResultStore` and `RunStore` in memory, which keeps rows as text as a table does."""
 
     def __init__(self) -> None:
         self._markets: dict[str, _Market] = {}
@@ -190,14 +192,20 @@ class MemoryResultStore:
             if stored:
                 yield stored
 
-    async def save_market(self, *, run: Run, market: str, results: Iterable[StackResult]) -> None:
+    async def save_market(
+        self, *, run: Run, market: str, results: Iterable[StackResult], coverage: Coverage = Coverage.WHOLE_MARKET
+    ) -> None:
         self._check("save_market")
         kept = self._market(market)
         rows = {result.stack: (run, result.model_dump_json()) for result in results}
         for stack, row in rows.items():
             kept.history.setdefault(stack, {})[run.run_id] = row
-        if kept.newest is None or kept.newest.started_at <= run.started_at:
-            kept.newest, kept.latest = run, rows
+        if kept.newest and kept.newest.started_at > run.started_at:
+            return
+        newer = {stack: row for stack, row in kept.latest.items() if row[0].started_at > run.started_at}
+        if coverage is Coverage.WHOLE_MARKET:
+            kept.newest, kept.latest = run, {}
+        kept.latest |= rows | newer
 
     async def prune_market(self, *, market: str, started_before: datetime) -> int:
         self._check("prune_market")
@@ -211,23 +219,27 @@ class MemoryResultStore:
 
     async def save_run(self, *, row: RunRow) -> None:
         self._check("save_run")
-        self._runs[row.run_id] = (row.started_at, row.model_dump_json())
+        first = await self.run(run_id=row.run_id)
+        started_at = first.started_at if first else row.started_at
+        self._runs[row.run_id] = (started_at, row.model_copy(update={"started_at": started_at}).model_dump_json())
 
-    async def newest_run(self) -> RunRow | None:
-        self._check("newest_run")
+    async def run(self, *, run_id: str) -> RunRow | None:
+        self._check("run")
+        return _run_row(self._runs[run_id][1]) if run_id in self._runs else None
+
+    async def runs(self) -> AsyncIterator[RunRow]:
+        self._check("runs")
         for _, text in sorted(self._runs.values(), reverse=True):
-            try:
-                return RunRow.model_validate_json(text)
-            except ValidationError:
-                continue
-        return None
+            row = _run_row(text)
+            if row:
+                yield row
 
-    async def prune_runs(self, *, started_before: datetime) -> int:
+    async def prune_runs(self, *, started_before: datetime) -> Sequence[str]:
         self._check("prune_runs")
         old = [run_id for run_id, (started_at, _) in self._runs.items() if started_at < started_before]
         for run_id in old:
             del self._runs[run_id]
-        return len(old)
+        return sorted(old)
 
     def _market(self, market: str) -> _Market:
         return self._markets.setdefault(market, _Market())
@@ -235,6 +247,76 @@ class MemoryResultStore:
     def _check(self, method: str) -> None:
         if method in self._refusals:
             raise self._refusals[method]
+
+
+class MemoryWorkStore:
+    """A `WorkStore` in memory, which keeps its rows as text as a table does."""
+
+    def __init__(self) -> None:
+        self._plans: dict[tuple[str, str], str] = {}
+        self._pages: dict[tuple[str, str], dict[tuple[int, int], str]] = {}
+        self._outcomes: dict[str, dict[str, str]] = {}
+        self._refusals: dict[str, StoreError] = {}
+
+    def refuse(self, method: str, error: StoreError) -> None:
+        """From now on, every call of the method of this name."""
+        self._refusals[method] = error
+
+    async def save_plan(self, *, run_id: str, plan: Plan, pages: Iterable[Page]) -> None:
+        self._check("save_plan")
+        key = (run_id, plan.digest)
+        self._pages[key] = {(page.lane, page.number): page.model_dump_json() for page in pages}
+        self._plans[key] = plan.model_dump_json()
+
+    async def plan(self, *, run_id: str, digest: str) -> Plan | None:
+        self._check("plan")
+        text = self._plans.get((run_id, digest))
+        return Plan.model_validate_json(text) if text else None
+
+    async def page(self, *, run_id: str, digest: str, lane: int, number: int) -> Page | None:
+        self._check("page")
+        text = self._pages.get((run_id, digest), {}).get((lane, number))
+        return Page.model_validate_json(text) if text else None
+
+    async def pages(self, *, run_id: str, digest: str) -> AsyncIterator[Page]:
+        self._check("pages")
+        for text in self._pages.get((run_id, digest), {}).values():
+            yield Page.model_validate_json(text)
+
+    async def save_outcome(self, *, run_id: str, outcome: MarketOutcome) -> None:
+        self._check("save_outcome")
+        self._outcomes.setdefault(run_id, {})[outcome.market] = outcome.model_dump_json()
+
+    async def outcomes(self, *, run_id: str) -> AsyncIterator[MarketOutcome]:
+        self._check("outcomes")
+        for text in self._outcomes.get(run_id, {}).values():
+            yield MarketOutcome.model_validate_json(text)
+
+    async def outcome(self, *, run_id: str, market: str) -> MarketOutcome | None:
+        self._check("outcome")
+        text = self._outcomes.get(run_id, {}).get(market)
+        return MarketOutcome.model_validate_json(text) if text else None
+
+    async def outcome_count(self, *, run_id: str) -> int:
+        self._check("outcome_count")
+        return len(self._outcomes.get(run_id, {}))
+
+    async def prune_work(self, *, run_id: str) -> None:
+        self._check("prune_work")
+        self._outcomes.pop(run_id, None)
+        self._plans = {key: text for key, text in self._plans.items() if key[0] != run_id}
+        self._pages = {key: rows for key, rows in self._pages.items() if key[0] != run_id}
+
+    def _check(self, method: str) -> None:
+        if method in self._refusals:
+            raise self._refusals[method]
+
+
+def _run_row(text: str) -> RunRow | None:
+    try:
+        return RunRow.model_validate_json(text)
+    except ValidationError:
+        return None
 
 
 def _stored(row: tuple[Run, str]) -> StoredResult | None:

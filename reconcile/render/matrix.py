@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
-from reconcile.render.ordering import most_urgent_first, unread_markets
+from reconcile.render.ordering import most_urgent_first
 from records.report import Report
 from records.results import StackResult
 from records.verdicts import Verdict
@@ -70,7 +70,7 @@ def survey(report: Report) -> Survey:
     return Survey(
         urgent=urgent,
         stack_names=tuple(sorted(names)) if 0 < len(names) <= MOST_COLUMNS else None,
-        unread=tuple(name for name in unread_markets(report.summary.problems) if name not in partly_read),
+        unread=tuple(name for name in report.summary.unread_markets if name not in partly_read),
         partly_read=frozenset(partly_read),
     )
 

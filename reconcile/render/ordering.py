@@ -4,9 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from reconcile.spelling import counted, duration
-from records.faults import FaultCode, RecordKind
-from records.names import is_market_key
-from records.report import WHOLE_ESTATE, Problem, RunSummary
+from records.report import RunSummary
 from records.results import StackResult
 from records.verdicts import NEEDS_NOBODY, OddOneOut, Tier, Verdict
 
@@ -30,27 +28,11 @@ def most_urgent_first(results: Iterable[StackResult]) -> list[StackResult]:
     return sorted(needing, key=lambda result: (result.severity.urgency, result.market, result.stack))
 
 
-def unread_markets(problems: Iterable[Problem]) -> list[str]:
-    """The markets that a problem cost their verdicts, as they are spelt there, sorted.
-
-    Not those of which only a stack's name is wrong, or only trueup's own results could not be read or kept.
-    """
-    return sorted({problem.market for problem in problems if _costs_verdicts(problem)})
-
-
-def _costs_verdicts(problem: Problem) -> bool:
-    if problem.market == WHOLE_ESTATE or problem.record is RecordKind.RESULTS:
-        return False
-    if problem.code is FaultCode.SHARED_STATE:
-        return False
-    return problem.code is not FaultCode.INVALID_NAME or not is_market_key(problem.market)
-
-
 def headline(summary: RunSummary) -> str:
     """One sentence without a full stop: ``7 of 23 stacks need a person; 1 market could not be read``."""
-    unread = len(unread_markets(summary.problems))
-    others = sum(not _costs_verdicts(problem) for problem in summary.problems)
-    clauses = [_on_the_stacks(summary, markets_read=summary.markets - unread)]
+    unread = len(summary.unread_markets)
+    others = sum(not problem.costs_verdicts for problem in summary.problems)
+    clauses = [_on_the_stacks(summary, markets_read=summary.markets + summary.unchecked_market_count - unread)]
     if unread:
         clauses.append(f"{counted(unread, 'market')} could not be read")
     if others:

@@ -34,7 +34,7 @@ from tests.estates import (
     entry,
     fresh_containers,
     open_azure_records,
-    open_azure_results,
+    open_azure_stores,
     put_healthy_market,
     put_registry,
     reconcile_all,
@@ -348,7 +348,8 @@ def reconciled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 def in_folder(root: Path) -> Reconciled:
     put_everything(FolderEstate(root))
     records = BlobRecordReader(FolderBlobStore(root), CONTAINERS)
-    return asyncio.run(reconcile_all(records, FolderResultStore(root)))
+    kept = FolderResultStore(root)
+    return asyncio.run(reconcile_all(records, kept, runs=kept))
 
 
 def in_azurite(azurite: Azurite) -> Reconciled:
@@ -357,9 +358,9 @@ def in_azurite(azurite: Azurite) -> Reconciled:
     async def reconcile() -> Reconciled:
         async with (
             open_azure_records(azurite.connection_string, containers) as records,
-            open_azure_results(azurite.connection_string) as results,
+            open_azure_stores(azurite.connection_string) as stores,
         ):
-            return await reconcile_all(records, results)
+            return await reconcile_all(records, stores.results, runs=stores.runs)
 
     with BlobServiceClient.from_connection_string(azurite.connection_string) as service:
         for container in (containers.registry, containers.trackers, containers.states):

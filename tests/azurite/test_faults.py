@@ -9,7 +9,9 @@ from typing import Any, Final
 import pytest
 from azure.storage.blob import BlobServiceClient
 
-from adapters.azure_tables import RESULTS_TABLE, RUNS_TABLE, AzureResultStore
+from adapters.azure_results import AzureResultStore
+from adapters.azure_runs import AzureRunStore
+from adapters.azure_tables import RESULTS_TABLE, RUNS_TABLE
 from adapters.record_reader import BlobRecordReader, Containers
 from records.errors import AccessDeniedError, ContainerMissingError, StoreError, StoreUnavailableError
 from records.faults import Fault, FaultCode, RecordKind
@@ -23,8 +25,9 @@ from tests.estates import (
     delete_tables,
     entry,
     fresh_containers,
+    newest_run,
     open_azure_records,
-    open_azure_results,
+    open_azure_stores,
     put_healthy_market,
     put_registry,
     put_state,
@@ -50,11 +53,12 @@ class Estate:
     place: AzuriteEstate
     records: BlobRecordReader
     results: AzureResultStore
+    runs: AzureRunStore
     blobs: FaultProxy
     tables: FaultProxy
 
     async def reconcile(self, **changes: Any) -> Reconciled:
-        return await reconcile_all(self.records, self.results, **changes)
+        return await reconcile_all(self.records, self.results, runs=self.runs, **changes)
 
     async def kept(self, market: str) -> dict[str, Verdict]:
         latest = await self.results.latest_of_market(market=market)
@@ -92,8 +96,15 @@ async def estate(azurite: Azurite, fault_proxy: FaultProxy, table_fault_proxy: F
             put_healthy_market(place, market)
         stack.callback(delete_tables, azurite.connection_string)
         records = await stack.enter_async_context(open_azure_records(through_proxies, containers))
-        results = await stack.enter_async_context(open_azure_results(through_proxies))
-        yield Estate(place=place, records=records, results=results, blobs=fault_proxy, tables=table_fault_proxy)
+        stores = await stack.enter_async_context(open_azure_stores(through_proxies))
+        yield Estate(
+            place=place,
+            records=records,
+            results=stores.results,
+            runs=stores.runs,
+            blobs=fault_proxy,
+            tables=table_fault_proxy,
+        )
 
 
 RECORDS: Final = {
@@ -444,8 +455,8 @@ class TestTables:
 
     async def test_that_nobody_answers_for_cost_no_verdict(self, estate: Estate, azurite: Azurite) -> None:
         nowhere = azurite.connection_string_through(table_url=f"http://127.0.0.1:1/{azurite.account_name}")
-        async with open_azure_results(nowhere) as results:
-            reconciled = await reconcile_all(estate.records, results)
+        async with open_azure_stores(nowhere) as stores:
+            reconciled = await reconcile_all(estate.records, stores.results, runs=stores.runs)
         assert reconciled.verdicts == DE | FR
         assert reconciled.problems == [
             (market, RecordKind.RESULTS, FaultCode.UNAVAILABLE) for market in (WHOLE_ESTATE, "de", "fr")
@@ -473,7 +484,7 @@ class TestTables:
         assert rule.is_spent
         assert (reconciled.verdicts, reconciled.problems) == (DE | FR, [])
         assert await estate.history() == ["now", "before"]
-        row = await estate.results.newest_run()
+        row = await newest_run(estate.runs)
         assert row is not None
         assert row.run_id == "now"
 
@@ -499,7 +510,7 @@ class TestTables:
         assert await estate.kept("de") == {}
         assert (await estate.reconcile()).problems == []
         assert await estate.kept("de") == DE
-        assert await estate.results.newest_run() is not None
+        assert await newest_run(estate.runs) is not None
 
 
 @pytest.mark.parametrize(

@@ -11,16 +11,16 @@ import pytest
 from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableServiceClient
 
-from adapters.azure_tables import RESULTS_TABLE, RUNS_TABLE, AzureResultStore
+from adapters.azure_tables import RESULTS_TABLE, RUNS_TABLE
 from adapters.folder_tables import FolderResultStore
 from reconcile.compare import StackIdentity, compare
 from records.faults import RecordKind
-from records.ports import ResultStore
+from records.ports import ResultStore, RunStore
 from records.readings import Reading, StackReadings
-from records.report import RunRow
 from records.results import Run, StackResult, StoredResult
+from records.runs import RunRow
 from records.verdicts import Verdict
-from tests.estates import delete_tables, open_azure_results
+from tests.estates import AzureStores, delete_tables, newest_run, open_azure_stores
 from tests.fakes import MemoryResultStore
 from tests.unit.readings_samples import LAST_CHANGE, NO_TRACKER, lock, readings, registry, state, tracker, unreadable
 
@@ -34,13 +34,16 @@ class World(Protocol):
     @property
     def store(self) -> ResultStore: ...
 
+    @property
+    def runs(self) -> RunStore: ...
+
     def spoil(self, run_id: str) -> None:
         """Rewrites all that a run wrote in a form that nobody can read."""
 
 
 class InMemory:
     def __init__(self) -> None:
-        self.store = MemoryResultStore()
+        self.store = self.runs = MemoryResultStore()
 
     def spoil(self, run_id: str) -> None:
         self.store.spoil(run_id)
@@ -48,7 +51,7 @@ class InMemory:
 
 class InFolder:
     def __init__(self, root: Path) -> None:
-        self.store = FolderResultStore(root)
+        self.store = self.runs = FolderResultStore(root)
         self._root = root
 
     def spoil(self, run_id: str) -> None:
@@ -57,8 +60,9 @@ class InFolder:
 
 
 class InAzurite:
-    def __init__(self, service: TableServiceClient, store: AzureResultStore) -> None:
-        self.store = store
+    def __init__(self, service: TableServiceClient, stores: AzureStores) -> None:
+        self.store = stores.results
+        self.runs = stores.runs
         self._service = service
 
     def spoil(self, run_id: str) -> None:
@@ -87,8 +91,8 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         case _:
             connection_string = request.getfixturevalue("azurite").connection_string
             with TableServiceClient.from_connection_string(connection_string) as service:
-                async with open_azure_results(connection_string) as store:
-                    yield InAzurite(service, store)
+                async with open_azure_stores(connection_string) as stores:
+                    yield InAzurite(service, stores)
             delete_tables(connection_string)
 
 
@@ -322,31 +326,31 @@ def row(of: Run, **changes: Any) -> RunRow:
 
 class TestRuns:
     async def test_there_is_no_newest_run_before_the_first(self, world: World) -> None:
-        assert await world.store.newest_run() is None
+        assert await newest_run(world.runs) is None
 
     async def test_the_newest_is_the_one_that_started_last(self, world: World) -> None:
         for day in (1, 3, 2):
-            await world.store.save_run(row=row(run(day)))
-        assert await world.store.newest_run() == row(run(3))
+            await world.runs.save_run(row=row(run(day)))
+        assert await newest_run(world.runs) == row(run(3))
 
     async def test_the_same_run_twice_is_one_run(self, world: World) -> None:
-        await world.store.save_run(row=row(run(1), markets=2))
-        await world.store.save_run(row=row(run(1), markets=3))
-        assert await world.store.newest_run() == row(run(1), markets=3)
-        assert await world.store.prune_runs(started_before=run(2).started_at) == 1
+        await world.runs.save_run(row=row(run(1), markets=2))
+        await world.runs.save_run(row=row(run(1), markets=3))
+        assert await newest_run(world.runs) == row(run(1), markets=3)
+        assert len(await world.runs.prune_runs(started_before=run(2).started_at)) == 1
 
     async def test_pruning_removes_those_that_started_before_and_says_how_many(self, world: World) -> None:
         for day in (1, 2, 3):
-            await world.store.save_run(row=row(run(day)))
-        assert await world.store.prune_runs(started_before=run(3).started_at) == 2
-        assert await world.store.newest_run() == row(run(3))
-        assert await world.store.prune_runs(started_before=run(4).started_at) == 1
-        assert await world.store.newest_run() is None
+            await world.runs.save_run(row=row(run(day)))
+        assert len(await world.runs.prune_runs(started_before=run(3).started_at)) == 2
+        assert await newest_run(world.runs) == row(run(3))
+        assert len(await world.runs.prune_runs(started_before=run(4).started_at)) == 1
+        assert await newest_run(world.runs) is None
 
     async def test_results_are_no_runs_and_runs_are_no_results(self, world: World) -> None:
         await save(world, run(1), result(market="runs"), market="runs")
-        assert await world.store.newest_run() is None
-        await world.store.save_run(row=row(run(1)))
+        assert await newest_run(world.runs) is None
+        await world.runs.save_run(row=row(run(1)))
         assert sorted(await latest(world, "runs")) == ["network"]
 
 
@@ -372,10 +376,10 @@ class TestWhatCannotBeRead:
         assert await latest(world) == {"network": stored(run(2), result(serial=44))}
 
     async def test_is_passed_over_when_the_newest_run_is_looked_for(self, world: World) -> None:
-        await world.store.save_run(row=row(run(1)))
-        await world.store.save_run(row=row(run(2)))
+        await world.runs.save_run(row=row(run(1)))
+        await world.runs.save_run(row=row(run(2)))
         world.spoil(run(2).run_id)
-        assert await world.store.newest_run() == row(run(1))
+        assert await newest_run(world.runs) == row(run(1))
 
 
 class TestTwoAtOnce:

@@ -16,7 +16,7 @@ from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient
 
 from adapters.azure_blobs import AzureBlobStore
-from adapters.azure_tables import AzureResultStore
+from adapters.azure_results import AzureResultStore
 from adapters.record_reader import BlobRecordReader, Containers
 from reconcile.market import MarketReconciler
 from records.results import Run, StackResult
@@ -100,17 +100,17 @@ class Deployed:
             return BlobServiceClient.from_connection_string(azurite.connection_string, **trust)
 
         blobs = AzureBlobStore(connect, allowed_host_suffixes=())
-        results = AzureResultStore(TableServiceClient.from_connection_string(azurite.connection_string, **trust))
+        tables = TableServiceClient.from_connection_string(azurite.connection_string, **trust)
         reconciler = MarketReconciler(
             records=BlobRecordReader(blobs, self.containers),
-            results=results if keeps_results else None,
+            results=AzureResultStore(tables) if keeps_results else None,
             run=Run.named_by(now),
             rules=RULES,
             clock=lambda: now,
         )
         outcome = await reconciler.reconcile(MARKET)
         await blobs.close()
-        await results.close()
+        await tables.close()
         assert outcome.problems == ()
         (result,) = outcome.results
         return result

@@ -69,8 +69,8 @@ def test_json_is_the_documented_object(drifted: Path) -> None:
     ]  # fmt: skip
     assert list(report["results"][0]) == [
         "market", "stack", "subscription_id", "tier", "verdict", "severity", "odd_one_out", "serials", "serial_delta",
-        "time_delta_seconds", "lineages", "masked_verdict", "notes", "first_seen_at", "state_changed_at", "release", "commit",
-        "owner", "summary", "remedy", "evidence",
+        "time_delta_seconds", "lineages", "masked_verdict", "notes", "first_seen_at", "healthy_since", "state_changed_at",
+        "release", "commit", "owner", "summary", "remedy", "evidence",
     ]  # fmt: skip
     assert report["started_at"].endswith("Z")
 

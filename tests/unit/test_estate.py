@@ -19,8 +19,9 @@ from records.errors import (
     UnknownMarketError,
 )
 from records.faults import FaultCode, RecordKind
-from records.report import WHOLE_ESTATE, MarketOutcome, RunRow
+from records.report import WHOLE_ESTATE, MarketOutcome
 from records.results import Run
+from records.runs import RunRow
 from records.verdicts import Verdict
 from tests.estates import (
     CONTAINERS,
@@ -28,6 +29,7 @@ from tests.estates import (
     MemoryEstate,
     Reconciled,
     entry,
+    newest_run,
     put_healthy_market,
     put_registry,
     put_state,
@@ -55,6 +57,7 @@ class Estate:
 
     async def reconcile(self, *wanted: str, **changes: Any) -> Reconciled:
         values: dict[str, Any] = {"run": RUN, "clock": lambda: NOW + timedelta(minutes=2), "wanted": wanted}
+        values["runs"] = self.results
         return await reconcile_all(changes.pop("records", self.records), self.results, **values | changes)
 
     async def history(self, market: str) -> list[str]:
@@ -293,7 +296,7 @@ class TestSideBySide:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert await estate.results.newest_run() is None
+        assert await newest_run(estate.results) is None
 
 
 class TestUnregisteredStates:
@@ -346,7 +349,7 @@ class TestUnregisteredStates:
 
     async def test_are_in_the_run_s_row_as_a_number(self, forgotten: Estate) -> None:
         await forgotten.reconcile()
-        row = await forgotten.results.newest_run()
+        row = await newest_run(forgotten.results)
         assert row is not None
         assert row.unregistered_state_count == 3
 
@@ -356,11 +359,13 @@ class TestTheRun:
         put_state(estate.place, "uk", "network", SERIAL + 1)
         put_registry(estate.place, "nl", {}, schema_version=2)
         summary = (await estate.reconcile()).summary
-        assert await estate.results.newest_run() == RunRow(
+        assert await newest_run(estate.results) == RunRow(
             run_id="today",
             started_at=NOW,
             finished_at=NOW + timedelta(minutes=2),
+            expected_markets=4,
             markets=4,
+            unread_markets=1,
             counts={Verdict.HEALTHY: 5, Verdict.PIPELINE_DRIFT: 1},
             problem_count=1,
             unregistered_state_count=0,
@@ -372,12 +377,12 @@ class TestTheRun:
         second = await estate.reconcile()
         assert first == second
         assert await estate.history("de") == ["today"]
-        assert await estate.results.prune_runs(started_before=NOW + timedelta(days=1)) == 1
+        assert await estate.results.prune_runs(started_before=NOW + timedelta(days=1)) == ["today"]
 
     async def test_goes_once_it_is_older_than_the_retention(self, estate: Estate) -> None:
         await estate.reconcile(run=Run(run_id="old", started_at=NOW - timedelta(days=401)))
         await estate.reconcile()
-        assert await estate.results.prune_runs(started_before=NOW) == 0
+        assert await estate.results.prune_runs(started_before=NOW) == []
 
     @pytest.mark.parametrize("method", ["save_run", "prune_runs"])
     async def test_that_cannot_be_kept_is_the_estate_s_problem(self, estate: Estate, method: str) -> None:

@@ -267,7 +267,7 @@ class TestNestedMarkets:
     async def test_one_that_is_only_a_folder_of_others_is_no_market(self, nested: Bench) -> None:
         put_healthy_market(nested.estate, "apac/jp", ["network"])
         outcome = await nested.reconcile("apac")
-        assert (outcome.results, problems(outcome)) == ((), [(RecordKind.REGISTRY, FaultCode.VANISHED)])
+        assert (outcome.results, problems(outcome)) == ((), [(RecordKind.REGISTRY, FaultCode.NOT_FOUND)])
 
     async def test_their_results_are_kept_apart(self, nested: Bench) -> None:
         put_state(nested.estate, "emea/fr", "network", SERIAL + 1)

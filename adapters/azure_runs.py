@@ -1,0 +1,91 @@
+"""The rows of runs in Azure Table Storage.
+
+Table ``reconcileruns``, one partition: each run has a row under its start, newest first, and the same row under its id.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, Final
+
+from azure.core.exceptions import ResourceNotFoundError
+from azure.data.tables.aio import TableClient, TableServiceClient
+from pydantic import ValidationError
+
+from adapters.azure_errors import translated
+from adapters.azure_tables import RUNS_TABLE, delete_rows, reading, writing
+from adapters.table_keys import RUNS_PARTITION, newest_first, run_by_id_key, run_key
+from records.runs import RunRow
+
+_AFTER_ALL_STARTS: Final = ":"
+"""Sorts behind the digits that a start's key begins with, and before the keys of ids."""
+
+
+class AzureRunStore:
+    """A `RunStore` on a storage account's tables."""
+
+    def __init__(self, service: TableServiceClient) -> None:
+        self._service = service
+        self._table: TableClient = service.get_table_client(RUNS_TABLE)
+
+    async def save_run(self, *, row: RunRow) -> None:
+        first = await self.run(run_id=row.run_id)
+        if first:
+            row = row.model_copy(update={"started_at": first.started_at})
+
+        async def write() -> None:
+            for key in (run_key(started_at=row.started_at, run_id=row.run_id), run_by_id_key(row.run_id)):
+                await self._table.upsert_entity(_columns(row) | {"RowKey": key}, mode="replace")
+
+        await writing(self._service, RUNS_TABLE, write)
+
+    async def run(self, *, run_id: str) -> RunRow | None:
+        with translated(RUNS_TABLE), suppress(ResourceNotFoundError):
+            return _row(await self._table.get_entity(RUNS_PARTITION, run_by_id_key(run_id)))
+        return None
+
+    async def runs(self) -> AsyncIterator[RunRow]:
+        with reading(RUNS_TABLE):
+            rows = self._table.query_entities(
+                "PartitionKey eq @partition and RowKey lt @end",
+                parameters={"partition": RUNS_PARTITION, "end": _AFTER_ALL_STARTS},
+                results_per_page=100,
+            )
+            async for entity in rows:
+                row = _row(entity)
+                if row:
+                    yield row
+
+    async def prune_runs(self, *, started_before: datetime) -> Sequence[str]:
+        with translated(RUNS_TABLE):
+            found = self._table.query_entities(
+                "PartitionKey eq @partition and RowKey gt @newest_to_go and RowKey lt @end",
+                parameters={
+                    "partition": RUNS_PARTITION,
+                    "newest_to_go": f"{newest_first(started_before)};",
+                    "end": _AFTER_ALL_STARTS,
+                },
+                select=["PartitionKey", "RowKey", "run_id"],
+            )
+            old = {str(row["run_id"]): row["RowKey"] async for row in found}
+            keys = [key for run_id, start_key in old.items() for key in (start_key, run_by_id_key(run_id))]
+            await delete_rows(self._table, [{"PartitionKey": RUNS_PARTITION, "RowKey": key} for key in keys])
+        return sorted(old)
+
+
+def _columns(row: RunRow) -> dict[str, Any]:
+    return {
+        "PartitionKey": RUNS_PARTITION,
+        "run_id": row.run_id,
+        "started_at": row.started_at,
+        "finished_at": row.finished_at,
+        "status": str(row.status),
+        "row": row.model_dump_json(),
+    }
+
+
+def _row(entity: dict[str, Any]) -> RunRow | None:
+    try:
+        return RunRow.model_validate_json(str(entity["row"]))
+    except (KeyError, ValidationError):
+        return None

@@ -1,0 +1,181 @@
+"""What a run spread over many machines has to do and has done, in Azure Table Storage.
+
+Table ``reconcilework``: a partition a run, with the rows ``plan:{digest}``, ``page:{digest}:{lane}:{number}`` and
+``outcome:{market}!{part}``. An outcome is JSON, compressed, and split where it is larger than a property may be (64 KiB).
+"""
+
+import gzip
+import hashlib
+from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
+from typing import Final
+
+from azure.core.exceptions import ResourceNotFoundError
+from azure.data.tables import TableEntity
+from azure.data.tables.aio import TableClient, TableServiceClient
+from pydantic import ValidationError
+
+from adapters.azure_errors import translated
+from adapters.azure_tables import (
+    REPLACE,
+    ROWS_PER_TRANSACTION,
+    WORK_TABLE,
+    Operation,
+    delete_rows,
+    reading,
+    submit,
+    writing,
+)
+from adapters.table_keys import market_key, starting_with
+from records.errors import StoreUnavailableError
+from records.names import is_market_key
+from records.plans import Page, Plan
+from records.report import MarketOutcome
+
+_PART_BYTES: Final = 60_000
+_MOST_PARTS: Final = 60
+"""So that all parts of an outcome fit in one transaction, of 4 MiB."""
+_PLAN: Final = "plan"
+_PAGE: Final = "page"
+_OUTCOME: Final = "outcome"
+_PART: Final = "!"
+"""Stands in no market's key and sorts before all that does, so that the parts of an outcome follow each other."""
+_RANGE: Final = "PartitionKey eq @partition and RowKey ge @first and RowKey lt @end"
+
+
+class AzureWorkStore:
+    """A `WorkStore` on a storage account's tables."""
+
+    def __init__(self, service: TableServiceClient) -> None:
+        self._service = service
+        self._table: TableClient = service.get_table_client(WORK_TABLE)
+
+    async def save_plan(self, *, run_id: str, plan: Plan, pages: Iterable[Page]) -> None:
+        rows = [
+            {"RowKey": _page_key(plan.digest, page.lane, page.number), "page": page.model_dump_json()} for page in pages
+        ]
+        # The plan's own row comes last: where it is, all its pages are.
+        rows.append({"RowKey": _plan_key(plan.digest), "plan": plan.model_dump_json()})
+        operations: list[Operation] = [("upsert", row | {"PartitionKey": run_id}, REPLACE) for row in rows]
+
+        async def write() -> None:
+            for start in range(0, len(operations), ROWS_PER_TRANSACTION):
+                await submit(self._table, operations[start : start + ROWS_PER_TRANSACTION])
+
+        await writing(self._service, WORK_TABLE, write)
+
+    async def plan(self, *, run_id: str, digest: str) -> Plan | None:
+        row = await self._row(run_id, _plan_key(digest))
+        return Plan.model_validate_json(str(row["plan"])) if row else None
+
+    async def page(self, *, run_id: str, digest: str, lane: int, number: int) -> Page | None:
+        row = await self._row(run_id, _page_key(digest, lane, number))
+        return Page.model_validate_json(str(row["page"])) if row else None
+
+    async def pages(self, *, run_id: str, digest: str) -> AsyncIterator[Page]:
+        with reading(WORK_TABLE):
+            async for row in self._rows(run_id, starting_with(f"{_PAGE}:{digest}")):
+                yield Page.model_validate_json(str(row["page"]))
+
+    async def save_outcome(self, *, run_id: str, outcome: MarketOutcome) -> None:
+        content = gzip.compress(outcome.model_dump_json().encode(), mtime=0)
+        parts = [content[start : start + _PART_BYTES] for start in range(0, len(content), _PART_BYTES)]
+        if len(parts) > _MOST_PARTS:
+            raise StoreUnavailableError(
+                WORK_TABLE, f"the outcome of {outcome.market} is larger than a transaction takes"
+            )
+        operations: list[Operation] = [
+            (
+                "upsert",
+                {
+                    "PartitionKey": run_id,
+                    "RowKey": _outcome_key(outcome.market, number),
+                    "parts": len(parts),
+                    "content": part,
+                },
+                REPLACE,
+            )
+            for number, part in enumerate(parts)
+        ]
+        await writing(self._service, WORK_TABLE, lambda: submit(self._table, operations))
+
+    async def outcomes(self, *, run_id: str) -> AsyncIterator[MarketOutcome]:
+        with reading(WORK_TABLE):
+            async for outcome in _joined(self._rows(run_id, starting_with(_OUTCOME))):
+                yield outcome
+
+    async def outcome(self, *, run_id: str, market: str) -> MarketOutcome | None:
+        with reading(WORK_TABLE):
+            rows = self._rows(run_id, (_outcome_key(market, 0), f"{_outcome_key(market, _MOST_PARTS)};"))
+            async for outcome in _joined(rows):
+                return outcome
+        return None
+
+    async def outcome_count(self, *, run_id: str) -> int:
+        first_part = f"{_PART}{0:02d}"
+        with reading(WORK_TABLE):
+            rows = self._rows(run_id, starting_with(_OUTCOME), select=["RowKey"])
+            return sum([str(row["RowKey"]).endswith(first_part) async for row in rows])
+        return 0
+
+    async def prune_work(self, *, run_id: str) -> None:
+        with reading(WORK_TABLE):
+            rows = self._table.query_entities(
+                "PartitionKey eq @partition", parameters={"partition": run_id}, select=["PartitionKey", "RowKey"]
+            )
+            await delete_rows(self._table, [row async for row in rows])
+
+    async def _row(self, run_id: str, key: str) -> TableEntity | None:
+        with translated(WORK_TABLE), suppress(ResourceNotFoundError):
+            return await self._table.get_entity(run_id, key)
+        return None
+
+    def _rows(
+        self, run_id: str, keys: tuple[str, str], *, select: list[str] | None = None
+    ) -> AsyncIterator[TableEntity]:
+        first, end = keys
+        rows: AsyncIterator[TableEntity] = self._table.query_entities(
+            _RANGE, parameters={"partition": run_id, "first": first, "end": end}, select=select
+        )
+        return rows
+
+
+async def _joined(rows: AsyncIterator[TableEntity]) -> AsyncIterator[MarketOutcome]:
+    """Outcomes from their parts, which follow each other. An earlier, larger outcome may have left parts behind the last."""
+    parts: list[bytes] = []
+    part_count = 0
+    async for row in rows:
+        number = int(str(row["RowKey"]).rpartition(_PART)[2])
+        if number == 0:
+            parts, part_count = [], int(row["parts"])
+        if number != len(parts) or number >= part_count:
+            continue
+        parts.append(bytes(row["content"]))
+        if len(parts) == part_count:
+            outcome = _outcome(b"".join(parts))
+            if outcome:
+                yield outcome
+
+
+def _outcome(content: bytes) -> MarketOutcome | None:
+    try:
+        return MarketOutcome.model_validate_json(gzip.decompress(content))
+    except (OSError, EOFError, ValidationError):
+        return None
+
+
+def _plan_key(digest: str) -> str:
+    return f"{_PLAN}:{digest}"
+
+
+def _page_key(digest: str, lane: int, number: int) -> str:
+    return f"{_PAGE}:{digest}:{lane:04d}:{number:06d}"
+
+
+def _outcome_key(market: str, part: int) -> str:
+    return f"{_OUTCOME}:{_spelling(market)}{_PART}{part:02d}"
+
+
+def _spelling(market: str) -> str:
+    """A market as part of a key. One whose folder is no market's key can be spelt with anything, so its hash stands for it."""
+    return market_key(market) if is_market_key(market) else f"!{hashlib.sha256(market.encode()).hexdigest()}"

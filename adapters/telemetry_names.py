@@ -1,0 +1,63 @@
+"""Every name that telemetry carries. Alerts and workbooks are written against these: docs/telemetry.md tells them to people."""
+
+from typing import Final
+
+SCOPE: Final = "trueup"
+"""Instrumentation scope of the metrics and spans."""
+
+EVENT_LOGGER: Final = "trueup.events"
+EVENT_NAME_ATTRIBUTE: Final = "microsoft.custom_event.name"
+"""Makes a log record a custom event (https://learn.microsoft.com/azure/azure-monitor/app/opentelemetry-add-modify)."""
+
+STACKS: Final = "trueup.stacks"
+RUN_DURATION: Final = "trueup.run.duration"
+MARKETS_EXPECTED: Final = "trueup.markets.expected"
+MARKETS_CHECKED: Final = "trueup.markets.checked"
+MARKETS_UNREAD: Final = "trueup.markets.unread"
+
+RUN_EVENT: Final = "trueup.run"
+DISAGREEMENT_EVENT: Final = "trueup.disagreement"
+PROBLEM_EVENT: Final = "trueup.problem"
+
+RUN_ID: Final = "trueup.run.id"
+RUN_STATUS: Final = "trueup.run.status"
+RUN_TRIGGER: Final = "trueup.run.trigger"
+RUN_SCOPE: Final = "trueup.run.scope"
+RUN_STARTED_AT: Final = "trueup.run.started_at"
+RUN_FINISHED_AT: Final = "trueup.run.finished_at"
+RUN_DURATION_SECONDS: Final = "trueup.run.duration_seconds"
+RUN_EXIT_STATUS: Final = "trueup.run.exit_status"
+RUN_MARKETS_EXPECTED: Final = "trueup.run.markets_expected"
+RUN_MARKETS_CHECKED: Final = "trueup.run.markets_checked"
+RUN_MARKETS_UNREAD: Final = "trueup.run.markets_unread"
+RUN_STACKS: Final = "trueup.run.stacks"
+RUN_DISAGREEMENTS: Final = "trueup.run.disagreements"
+RUN_PROBLEMS: Final = "trueup.run.problems"
+RUN_UNREGISTERED_STATES: Final = "trueup.run.unregistered_states"
+
+MARKET: Final = "trueup.market"
+STACK: Final = "trueup.stack"
+SUBSCRIPTION_ID: Final = "trueup.subscription_id"
+TIER: Final = "trueup.tier"
+VERDICT: Final = "trueup.verdict"
+MASKED_VERDICT: Final = "trueup.masked_verdict"
+SEVERITY: Final = "trueup.severity"
+ODD_ONE_OUT: Final = "trueup.odd_one_out"
+SERIAL_STATE: Final = "trueup.serial.state"
+SERIAL_TRACKER: Final = "trueup.serial.tracker"
+SERIAL_REGISTRY: Final = "trueup.serial.registry"
+SERIAL_DELTA: Final = "trueup.serial_delta"
+TIME_DELTA_SECONDS: Final = "trueup.time_delta_seconds"
+FIRST_SEEN_AT: Final = "trueup.first_seen_at"
+STATE_CHANGED_AT: Final = "trueup.state_changed_at"
+
+PROBLEM_RECORD: Final = "trueup.problem.record"
+PROBLEM_CODE: Final = "trueup.problem.code"
+PROBLEM_BLOB: Final = "trueup.problem.blob"
+PROBLEM_FIELD: Final = "trueup.problem.field"
+
+SPAN_PREFIX: Final = "trueup."
+"""Followed by the function's name: the span of one invocation, under the host's and over those of the requests to storage."""
+
+NOT_KNOWN: Final = "none"
+"""Stands for a tier that an unreadable record leaves open: a metric's dimension cannot be absent."""

@@ -1,0 +1,145 @@
+"""The last activity of a run: what all markets came to, as reports, as a row, and as telemetry."""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from reconcile.estate_tally import EstateTally, of_the_estate
+from reconcile.render.html import render_html
+from reconcile.render.json import render_json
+from reconcile.render.markdown import render_markdown
+from reconcile.service.messages import FailRequest, FinishRequest
+from reconcile.service.planning import running
+from reconcile.service.service import Service
+from records.engine import RunRequest
+from records.errors import StoreError
+from records.faults import Fault, FaultCode, RecordKind
+from records.names import registry_blob
+from records.plans import Plan
+from records.ports import Spool
+from records.report import WHOLE_ESTATE, Problem, Report
+from records.runs import RunRow, RunStatus
+
+LATEST: Final = "latest"
+_FORMATS: Final[dict[str, tuple[str, Callable[[Report], Iterator[str]]]]] = {
+    "json": ("application/json", render_json),
+    "md": ("text/markdown; charset=utf-8", render_markdown),
+    "html": ("text/html; charset=utf-8", render_html),
+}
+
+
+def report_names(run_id: str) -> dict[str, str]:
+    """The blobs that a run's report is in, by format."""
+    return {suffix: f"{run_id}.{suffix}" for suffix in _FORMATS}
+
+
+async def finish_run(service: Service, request: FinishRequest) -> RunRow:
+    """Reports a run whose lanes have ended. Delivered twice it writes the same again, and tells telemetry once.
+
+    Raises:
+        StoreError: what the run has done cannot be read, or its row cannot be kept.
+    """
+    asked = request.request
+    run_id = asked.run.run_id
+    before = await service.runs.run(run_id=run_id)
+    with service.new_spool() as spool:
+        tally, plan = await _add_up(service, request, spool)
+        if asked.scope.is_whole_estate:
+            await tally.find_unregistered_states(service.records)
+        finished_at = service.clock()
+        report = Report(summary=tally.summary(run=asked.run, finished_at=finished_at), results=spool)
+        tally.add_problems(await _save_reports(service, asked, report))
+        # Again, since a report that could not be kept is a problem that only the row can tell.
+        report = Report(summary=tally.summary(run=asked.run, finished_at=finished_at), results=spool)
+        row = report.summary.row(trigger=asked.trigger, scope=asked.scope, expected_markets=plan.market_count)
+        if before is None or before.status is RunStatus.RUNNING:
+            # Before the row says that the run has ended: told twice is better than never.
+            await service.telemetry.run_ended(row=row, report=report)
+    await service.runs.save_run(row=row)
+    await _prune(service, row)
+    return row
+
+
+async def fail_run(service: Service, request: FailRequest) -> RunRow:
+    """Says that a run ended without a verdict on the estate; one that did finish stays as it is.
+
+    Raises:
+        StoreError: its row cannot be kept; telemetry has been told by then.
+    """
+    try:
+        before = await service.runs.run(run_id=request.request.run.run_id)
+    except StoreError:
+        before = None
+    if before and before.status is RunStatus.FINISHED:
+        return before
+    row = (before or running(request.request, market_count=None)).model_copy(
+        update={"status": RunStatus.FAILED, "finished_at": service.clock()}
+    )
+    await service.telemetry.run_ended(row=row, report=None)
+    await service.runs.save_run(row=row)
+    return row
+
+
+async def _add_up(service: Service, request: FinishRequest, spool: Spool) -> tuple[EstateTally, Plan]:
+    """All that the plan names, with a problem for each market that has no outcome."""
+    run_id = request.request.run.run_id
+    plan = await service.work.plan(run_id=run_id, digest=request.digest)
+    if plan is None:
+        raise LookupError(f"run {run_id} has no plan {request.digest}")
+    missing = {
+        market async for page in service.work.pages(run_id=run_id, digest=request.digest) for market in page.markets
+    }
+    tally = EstateTally()
+    tally.add_problems(plan.problems)
+    found_stacks: set[str] = set()
+    async for outcome in service.work.outcomes(run_id=run_id):
+        if outcome.market in missing:
+            missing.remove(outcome.market)
+            tally.add(outcome)
+            spool.add(outcome)
+            found_stacks.update(result.stack for result in outcome.results)
+    tally.add_unchecked(missing)
+    tally.add_problems(_of_unknown_stacks(request.request, found_stacks))
+    return tally, plan
+
+
+async def _save_reports(service: Service, asked: RunRequest, report: Report) -> list[Problem]:
+    """Writes the report in each format. What cannot be kept is a problem, and takes nothing from the verdicts."""
+    problems = []
+    for suffix, (media_type, render) in _FORMATS.items():
+        names = [f"{asked.run.run_id}.{suffix}"]
+        if asked.scope.is_whole_estate:
+            names.append(f"{LATEST}.{suffix}")
+        try:
+            await service.reports.save_report(
+                names=names, chunks=render(report), media_type=media_type, started_at=asked.run.started_at
+            )
+        except StoreError as error:
+            problems.append(of_the_estate(error, RecordKind.RESULTS))
+    return problems
+
+
+async def _prune(service: Service, row: RunRow) -> None:
+    """Removes what is older than the retention. What cannot be removed today is removed another day."""
+    try:
+        for run_id in await service.runs.prune_runs(started_before=service.rules.oldest_kept(row.started_at)):
+            await service.work.prune_work(run_id=run_id)
+    except StoreError:
+        return
+
+
+def _of_unknown_stacks(asked: RunRequest, found: set[str]) -> list[Problem]:
+    unknown = sorted(set(asked.scope.stacks) - found)
+    return [
+        Problem.of(
+            WHOLE_ESTATE,
+            Fault(
+                code=FaultCode.NOT_FOUND,
+                record=RecordKind.REGISTRY,
+                blob=registry_blob(asked.scope.markets[0]) if len(asked.scope.markets) == 1 else "*",
+                field=f"stacks.{stack}",
+                message=f"no market that was looked at has a stack {stack}",
+                remedy="Correct the stack's name in the request, or restore its entry in the registry.",
+            ),
+        )
+        for stack in unknown
+    ]

@@ -1,0 +1,30 @@
+"""What a run that is spread over many machines is to do: its markets, dealt to lanes, a page at a time."""
+
+from pydantic import BaseModel, ConfigDict
+
+from records.report import Problem
+
+
+class Page(BaseModel):
+    """Some markets of one lane, as they are spelt in the records; ``lane`` and ``number`` count from 0."""
+
+    model_config = ConfigDict(frozen=True)
+
+    lane: int
+    number: int
+    markets: tuple[str, ...]
+
+
+class Plan(BaseModel):
+    """How many markets a run is to look at, and in how many pages each lane does so; of bounded size.
+
+    ``digest`` names exactly this list of markets: two listings that differ are two plans. ``problems`` are those that listing
+    the estate met.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    digest: str
+    market_count: int
+    pages_by_lane: tuple[int, ...]
+    problems: tuple[Problem, ...] = ()
