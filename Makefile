@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 AZURITE := tests/world/node_modules/.package-lock.json
+# Microsoft's worker library runs in an environment of its own, made with the first of these that is a Python 3.13.
+PYTHON_WORKER ?= python3.13 $(wildcard $(HOME)/.pyenv/versions/3.13*/bin/python)
+WORKER := $(VENV)/worker
 
 .PHONY: help demo test lint unit bench lock clean
 
@@ -11,14 +14,14 @@ help:
 	@echo 'make test   install what the tests need, lint, and run them all (needs Node 20 for Azurite; Terraform for the'
 	@echo '            tests that use it)'
 	@echo 'make unit   the tests that need neither Azurite nor Terraform'
-	@echo 'make bench  what reading costs, as ratios'
-	@echo 'make lock   compile requirements.txt and requirements-dev.txt anew'
+	@echo 'make bench  what reading and orchestrating cost, as ratios'
+	@echo 'make lock   compile requirements.txt, requirements-dev.txt and requirements-worker.txt anew'
 
 demo: $(VENV)/runtime
 	@$(BIN)/trueup reconcile --estate examples/estate --as-of 2026-11-24T06:00:00Z --no-save; \
 	status=$$?; test $$status -eq 0 -o $$status -eq 2
 
-test: lint $(AZURITE)
+test: lint $(AZURITE) $(WORKER)/installed
 	$(BIN)/pytest --cov --cov-report=term --cov-fail-under=95
 
 lint: $(VENV)/dev
@@ -39,6 +42,8 @@ lock: $(VENV)/dev
 		pyproject.toml --output-file requirements.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --custom-compile-command 'make lock' \
 		--constraints requirements.txt --group dev --output-file requirements-dev.txt
+	echo azure-functions-runtime | $(BIN)/uv pip compile --quiet --universal --python-version 3.13 --upgrade \
+		--custom-compile-command 'make lock' --constraints requirements.txt - --output-file requirements-worker.txt
 
 clean:
 	rm -rf $(VENV) tests/world/node_modules examples/estate/tables .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -56,6 +61,16 @@ $(VENV)/runtime: requirements.txt pyproject.toml | $(BIN)/python
 $(VENV)/dev: requirements-dev.txt $(VENV)/runtime
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
 	@touch $@
+
+# A pyenv shim may be on the PATH and name no Python, so each candidate is asked.
+$(WORKER)/installed: requirements.txt requirements-worker.txt | $(BIN)/python
+	@for python in $(PYTHON_WORKER); do \
+		"$$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null || continue; \
+		"$$python" -m venv $(WORKER) && $(WORKER)/bin/python -m pip install --quiet --disable-pip-version-check \
+			--requirement requirements.txt --requirement requirements-worker.txt && touch $@; \
+		exit; \
+	done; \
+	echo "No Python 3.13 (PYTHON_WORKER=… names one): the tests of Microsoft's worker library are skipped."
 
 $(AZURITE): tests/world/package-lock.json
 	npm ci --prefix tests/world --no-audit --no-fund

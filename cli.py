@@ -159,6 +159,7 @@ async def _reconcile(
             return await reconcile_estate(
                 reconciler,
                 runs=estate.runs if save else None,
+                work=estate.work,
                 wanted=wanted,
                 width=settings.fan_out_width,
                 progress=RunProgress(

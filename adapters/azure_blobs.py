@@ -20,6 +20,8 @@ from records.readings import BlobFacts, ContentSighting
 
 _RANGE_NOT_SATISFIABLE: Final = 416
 _NAMES_PER_PAGE: Final = 5000
+_UPLOADS: Final[dict[str, Any]] = {"max_single_put_size": 1024 * 1024, "max_block_size": 1024 * 1024}
+"""Without these the SDK reads up to 64 MiB of an upload into memory at once."""
 
 
 class Connect(Protocol):
@@ -103,6 +105,7 @@ def connect_with_identity(own_account_url: str, credential: AsyncTokenCredential
             credential=credential,
             retry_policy=BlobRetryPolicy(limits),
             transport=new_transport(),
+            **_UPLOADS,
         )
 
     return connect
@@ -117,7 +120,7 @@ def connect_with_string(connection_string: str, limits: RetryLimits) -> Connect:
                 account_url, "a connection string opens no other account; use an identity (ESTATE_ACCOUNT_URL)"
             )
         return BlobServiceClient.from_connection_string(
-            connection_string, retry_policy=BlobRetryPolicy(limits), transport=new_transport()
+            connection_string, retry_policy=BlobRetryPolicy(limits), transport=new_transport(), **_UPLOADS
         )
 
     return connect

@@ -3,11 +3,12 @@
 import asyncio
 import tempfile
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import IO, Any, Final
 
 from azure.core import MatchConditions
-from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.storage.blob import ContentSettings
 from azure.storage.blob.aio import BlobClient, BlobServiceClient
 
@@ -56,7 +57,8 @@ class AzureReportStore:
                 return
             except HttpResponseError as error:
                 if service_code(error) == _CONTAINER_MISSING:
-                    await self._container.create_container()
+                    with suppress(ResourceExistsError):
+                        await self._container.create_container()
                 elif service_code(error) not in _WRITTEN_BY_ANOTHER_RUN:
                     raise
         raise StoreUnavailableError(f"{self._container.container_name}/{name}", "other runs kept writing it")

@@ -82,13 +82,14 @@ class AzureResultStore:
 
     async def prune_market(self, *, market: str, started_before: datetime) -> int:
         first, end = starting_with(HISTORY)
-        with translated(RESULTS_TABLE):
+        with reading(RESULTS_TABLE):
             rows = self._results.query_entities(
                 f"{_RANGE} and run_started_at lt @cutoff",
                 parameters={"partition": market_key(market), "first": first, "end": end, "cutoff": started_before},
                 select=["PartitionKey", "RowKey"],
             )
             return await delete_rows(self._results, [row async for row in rows])
+        return 0
 
     def _rows(
         self, market: str, keys: tuple[str, str], *, select: list[str] | None = None

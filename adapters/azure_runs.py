@@ -44,11 +44,12 @@ class AzureRunStore:
             return _row(await self._table.get_entity(RUNS_PARTITION, run_by_id_key(run_id)))
         return None
 
-    async def runs(self) -> AsyncIterator[RunRow]:
+    async def runs(self, *, started_before: datetime | None = None) -> AsyncIterator[RunRow]:
+        first = f"{newest_first(started_before)};" if started_before else ""
         with reading(RUNS_TABLE):
             rows = self._table.query_entities(
-                "PartitionKey eq @partition and RowKey lt @end",
-                parameters={"partition": RUNS_PARTITION, "end": _AFTER_ALL_STARTS},
+                "PartitionKey eq @partition and RowKey gt @first and RowKey lt @end",
+                parameters={"partition": RUNS_PARTITION, "first": first, "end": _AFTER_ALL_STARTS},
                 results_per_page=100,
             )
             async for entity in rows:
@@ -57,20 +58,17 @@ class AzureRunStore:
                     yield row
 
     async def prune_runs(self, *, started_before: datetime) -> Sequence[str]:
-        with translated(RUNS_TABLE):
+        with reading(RUNS_TABLE):
+            # By the column and not by the keys: a run whose second row was never written goes all the same.
             found = self._table.query_entities(
-                "PartitionKey eq @partition and RowKey gt @newest_to_go and RowKey lt @end",
-                parameters={
-                    "partition": RUNS_PARTITION,
-                    "newest_to_go": f"{newest_first(started_before)};",
-                    "end": _AFTER_ALL_STARTS,
-                },
+                "PartitionKey eq @partition and started_at lt @cutoff",
+                parameters={"partition": RUNS_PARTITION, "cutoff": started_before},
                 select=["PartitionKey", "RowKey", "run_id"],
             )
-            old = {str(row["run_id"]): row["RowKey"] async for row in found}
-            keys = [key for run_id, start_key in old.items() for key in (start_key, run_by_id_key(run_id))]
-            await delete_rows(self._table, [{"PartitionKey": RUNS_PARTITION, "RowKey": key} for key in keys])
-        return sorted(old)
+            rows = [row async for row in found]
+            await delete_rows(self._table, rows)
+            return sorted({str(row["run_id"]) for row in rows})
+        return []
 
 
 def _columns(row: RunRow) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Table ``reconcilework``: a partition a run, with the rows ``plan:{digest}``, ``p
 
 import gzip
 import hashlib
+import zlib
 from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from typing import Final
@@ -33,8 +34,8 @@ from records.plans import Page, Plan
 from records.report import MarketOutcome
 
 _PART_BYTES: Final = 60_000
-_MOST_PARTS: Final = 60
-"""So that all parts of an outcome fit in one transaction, of 4 MiB."""
+_MOST_PARTS: Final = 50
+"""So that all parts of an outcome, in base64, fit in one transaction, of 4 MiB."""
 _PLAN: Final = "plan"
 _PAGE: Final = "page"
 _OUTCOME: Final = "outcome"
@@ -147,10 +148,11 @@ async def _joined(rows: AsyncIterator[TableEntity]) -> AsyncIterator[MarketOutco
     async for row in rows:
         number = int(str(row["RowKey"]).rpartition(_PART)[2])
         if number == 0:
-            parts, part_count = [], int(row["parts"])
+            parts, part_count = [], int(row.get("parts", 0))
         if number != len(parts) or number >= part_count:
             continue
-        parts.append(bytes(row["content"]))
+        content = row.get("content")
+        parts.append(content if isinstance(content, bytes) else b"")
         if len(parts) == part_count:
             outcome = _outcome(b"".join(parts))
             if outcome:
@@ -160,7 +162,7 @@ async def _joined(rows: AsyncIterator[TableEntity]) -> AsyncIterator[MarketOutco
 def _outcome(content: bytes) -> MarketOutcome | None:
     try:
         return MarketOutcome.model_validate_json(gzip.decompress(content))
-    except (OSError, EOFError, ValidationError):
+    except (OSError, EOFError, zlib.error, ValidationError):
         return None
 
 

@@ -46,6 +46,8 @@ class Estate:
     records: RecordReader
     results: ResultStore
     runs: RunStore
+    work: WorkStore | None = None
+    """Where runs that are spread over machines keep what they have to do; None on disk, where there are none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

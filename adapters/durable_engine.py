@@ -69,6 +69,8 @@ class DurableEngine:
         with _translated():
             status = await self._client.get_status(instance_id, show_input=True)
         if not status:
+            if _is_an_error(status):
+                raise EngineUnavailableError("Durable Functions could not say what runs; the host's log says why")
             return None
         name = status.runtime_status.name if status.runtime_status else ""
         return Instance(state=_STATES.get(name, InstanceState.RUNNING), request=_request(status.input_))
@@ -82,6 +84,11 @@ class DurableEngine:
             instance = await self.instance(instance_id=instance_id)
             if instance is None or instance.state is not InstanceState.RUNNING:
                 raise
+
+
+def _is_an_error(status: OrchestrationStatus) -> bool:
+    """The client makes the same object of a 404, which has no body, and of an error document."""
+    return any(value for name, value in vars(status).items() if not name.startswith("_"))
 
 
 def _request(value: object) -> RunRequest | None:

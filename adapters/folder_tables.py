@@ -47,7 +47,7 @@ class FolderResultStore:
         return (await self.latest_of_market(market=market)).get(stack)
 
     async def history_of_stack(self, *, market: str, stack: str) -> AsyncIterator[StoredResult]:
-        for market_run in self._market_runs(market):
+        for _, market_run in self._market_runs(market):
             for item in _stored(market_run):
                 if item.result.stack == stack:
                     yield item
@@ -59,7 +59,8 @@ class FolderResultStore:
         await asyncio.to_thread(self._write, self._folder(market), run.started_at, run.run_id, file)
 
     async def prune_market(self, *, market: str, started_before: datetime) -> int:
-        removed = await asyncio.to_thread(self._prune, self._folder(market), started_before, 1)
+        kept = await asyncio.to_thread(self._files_of_the_latest, market)
+        removed = await asyncio.to_thread(self._prune, self._folder(market), started_before, kept)
         return len(removed)
 
     async def save_run(self, *, row: RunRow) -> None:
@@ -71,9 +72,10 @@ class FolderResultStore:
     async def run(self, *, run_id: str) -> RunRow | None:
         return next((row for row in await asyncio.to_thread(self._run_rows) if row.run_id == run_id), None)
 
-    async def runs(self) -> AsyncIterator[RunRow]:
+    async def runs(self, *, started_before: datetime | None = None) -> AsyncIterator[RunRow]:
         for row in await asyncio.to_thread(self._run_rows):
-            yield row
+            if started_before is None or row.started_at < started_before:
+                yield row
 
     async def prune_runs(self, *, started_before: datetime) -> Sequence[str]:
         removed = await asyncio.to_thread(self._prune, self._root / _RUNS, started_before, 0)
@@ -90,20 +92,30 @@ class FolderResultStore:
     def _latest(self, market: str) -> dict[str, StoredResult]:
         """Of each stack the newest result, back to the newest run that looked at all of them."""
         latest: dict[str, StoredResult] = {}
-        for market_run in self._market_runs(market):
+        for _, market_run in self._market_runs(market):
             latest = {item.result.stack: item for item in _stored(market_run)} | latest
             if market_run.coverage is Coverage.WHOLE_MARKET:
                 break
         return latest
 
+    def _files_of_the_latest(self, market: str) -> int:
+        """How many of the newest files hold a latest result."""
+        count = 0
+        for number, market_run in self._market_runs(market):
+            count = number + 1
+            if market_run.coverage is Coverage.WHOLE_MARKET:
+                break
+        return count
+
     def _folder(self, market: str) -> Path:
         return self._root / _RESULTS / market
 
-    def _market_runs(self, market: str) -> Iterator[_MarketRun]:
+    def _market_runs(self, market: str) -> Iterator[tuple[int, _MarketRun]]:
+        """Newest first, with each file's place among all that there are."""
         with _translated(_RESULTS):
-            for file in _newest_first(self._folder(market)):
+            for number, file in enumerate(_newest_first(self._folder(market))):
                 with suppress(ValidationError):
-                    yield _MarketRun.model_validate_json(file.read_bytes())
+                    yield number, _MarketRun.model_validate_json(file.read_bytes())
 
     def _write(self, folder: Path, started_at: datetime, run_id: str, content: BaseModel) -> None:
         with _translated(folder.name):

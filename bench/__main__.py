@@ -1,4 +1,4 @@
-"""Prints what reading costs: ``make bench``. Every figure is a ratio to a peer or a limit of the same run.
+"""Prints what reading and orchestrating cost: ``make bench``. Every figure is a ratio to a peer or a limit of the same run.
 
 All of it runs on loopback, where a request costs no more than the processor time on either side; so the larger a state, the
 more (a) is in our favour. Its states are of 1 MB.
@@ -20,6 +20,7 @@ from rich.table import Table
 
 from adapters.bootstrap import spare_the_collector
 from bench.estates import BenchEstate
+from bench.orchestrating import simulate
 from bench.reconciling import clear_results, reconcile
 from bench.requests import Account, send_again
 from tests.world.terraform_backend import TerraformWorld, run_terraform_world
@@ -28,6 +29,8 @@ STACKS = 500
 PULLED_SAMPLE = 10
 ROUNDS = 3
 MEGABYTE = 1_000_000
+QUEUE_MESSAGE_BYTES = 64 * 1024
+"""A payload over this is kept apart, as a blob, by Durable Functions' Azure Storage backend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,7 @@ def _rows(world: TerraformWorld, folder: Path) -> Iterator[Row]:
         )
     yield from _by_size(world)
     yield from _by_number(world)
+    yield from _of_histories()
 
 
 def _against_bare(world: TerraformWorld, estate: BenchEstate, *, save: bool) -> tuple[float, float, int]:
@@ -158,6 +162,29 @@ def _by_number(world: TerraformWorld) -> Iterator[Row]:
         f"at 100 stacks: {peaks[100] / MEGABYTE:.0f} MB",
         "< 150 MB",
         peaks[2000] < 150 * MEGABYTE,
+    )
+
+
+def _of_histories() -> Iterator[Row]:
+    few, many = (
+        asyncio.run(simulate([f"emea/market-{number:05d}" for number in range(count)], width=100))
+        for count in (2_500, 10_000)
+    )
+    growth = many.largest_history_events / few.largest_history_events
+    yield Row(
+        f"(e) events in the largest history at 10,000 markets ({len(many.instances)} orchestrations)",
+        f"{many.largest_history_events}, {growth:.2f} times those at 2,500",
+        f"at 2,500 markets: {few.largest_history_events}",
+        "≤ 1.00 times",
+        growth <= 1,
+    )
+    share = many.largest_payload_bytes / QUEUE_MESSAGE_BYTES
+    yield Row(
+        "(f) largest payload at 10,000 markets",
+        f"{many.largest_payload_bytes:,} bytes, {share:.1%}; largest context {many.largest_context_bytes:,} bytes",
+        "a queue message, 64 KiB",
+        "≤ 50%",
+        share <= 0.5,
     )
 
 

@@ -37,7 +37,7 @@ class EstateTally:
         """Markets that nothing has come of: each is a problem, so that none falls silent."""
         for market in sorted(markets):
             self._unread.add(f"{market}/")
-            self.add_problems([Problem.of(market, _not_checked(market))])
+            self.add_problems([Problem.of(market, not_checked(market))])
 
     async def find_unregistered_states(self, records: RecordReader) -> None:
         """Once all markets of the estate are added: else nearly all states would seem to be such."""
@@ -52,7 +52,7 @@ class EstateTally:
         return self.tally.summary(run=run, finished_at=finished_at, unregistered_states=self.unregistered)
 
 
-def _not_checked(market: str) -> Fault:
+def not_checked(market: str) -> Fault:
     return Fault(
         code=FaultCode.NOT_CHECKED,
         record=RecordKind.REGISTRY,

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from reconcile.estate import choose_markets, reconcile_side_by_side, registered_markets, tracked_stacks
 from reconcile.estate_tally import EstateTally, of_the_estate
 from reconcile.market import MarketReconciler
+from reconcile.retention import prune_old_runs
 from records.errors import StoreError
 from records.faults import RecordKind
 from records.names import is_market_key
-from records.ports import RunStore
+from records.ports import RunStore, WorkStore
 from records.report import MarketOutcome, RunSummary
 from records.runs import Scope, Trigger
 
@@ -26,11 +27,14 @@ async def reconcile_estate(
     reconciler: MarketReconciler,
     *,
     runs: RunStore | None,
+    work: WorkStore | None = None,
     wanted: Collection[str],
     width: int,
     progress: RunProgress,
 ) -> RunSummary:
     """Reconciles the markets that are wanted, or all, and keeps the run's row where ``runs`` is given.
+
+    ``work`` is where runs of the service keep theirs, which goes with them once they are too old.
 
     Raises:
         UnknownMarketError: a wanted market is in no record.
@@ -57,15 +61,19 @@ async def reconcile_estate(
     if not wanted:
         await tally.find_unregistered_states(records)
     if runs:
-        await _keep_run(runs, reconciler, tally, Scope(markets=tuple(filter(is_market_key, markets)) if wanted else ()))
+        await _keep_run(
+            runs, work, reconciler, tally, Scope(markets=tuple(filter(is_market_key, markets)) if wanted else ())
+        )
     return tally.summary(run=reconciler.run, finished_at=reconciler.clock())
 
 
-async def _keep_run(runs: RunStore, reconciler: MarketReconciler, tally: EstateTally, scope: Scope) -> None:
+async def _keep_run(
+    runs: RunStore, work: WorkStore | None, reconciler: MarketReconciler, tally: EstateTally, scope: Scope
+) -> None:
     summary = tally.summary(run=reconciler.run, finished_at=reconciler.clock())
     row = summary.row(trigger=Trigger.TERMINAL, scope=scope, expected_markets=summary.markets)
     try:
         await runs.save_run(row=row)
-        await runs.prune_runs(started_before=reconciler.rules.oldest_kept(row.started_at))
+        await prune_old_runs(runs, work, started_before=reconciler.rules.oldest_kept(row.started_at))
     except StoreError as error:
         tally.add_problems([of_the_estate(error, RecordKind.RESULTS)])

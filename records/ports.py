@@ -90,7 +90,7 @@ class RunStore(Protocol):
     async def run(self, *, run_id: str) -> RunRow | None:
         """A point read. None where there is no such run, or its row is of a form that this version cannot read."""
 
-    def runs(self) -> AsyncIterator[RunRow]:
+    def runs(self, *, started_before: datetime | None = None) -> AsyncIterator[RunRow]:
         """Newest first by their start, a page at a time. A row that this version cannot read is passed over."""
 
     async def prune_runs(self, *, started_before: datetime) -> Sequence[str]:

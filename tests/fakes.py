@@ -227,11 +227,11 @@ class MemoryResultStore:
         self._check("run")
         return _run_row(self._runs[run_id][1]) if run_id in self._runs else None
 
-    async def runs(self) -> AsyncIterator[RunRow]:
+    async def runs(self, *, started_before: datetime | None = None) -> AsyncIterator[RunRow]:
         self._check("runs")
-        for _, text in sorted(self._runs.values(), reverse=True):
+        for started_at, text in sorted(self._runs.values(), reverse=True):
             row = _run_row(text)
-            if row:
+            if row and (started_before is None or started_at < started_before):
                 yield row
 
     async def prune_runs(self, *, started_before: datetime) -> Sequence[str]:

@@ -5,11 +5,12 @@ Nothing that opens a door is in an answer: no key, no signed URL, no management 
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from traceback import format_tb
 from typing import Final
 
+from reconcile.estate_tally import not_checked
 from reconcile.service.asking import (
     MOST_BODY_BYTES,
     BadRequestError,
@@ -34,13 +35,17 @@ from reconcile.service.views import (
     View,
 )
 from records.engine import Engine, InstanceState
-from records.errors import EngineUnavailableError, StoreError, StoreUnavailableError
-from records.runs import RunRow, RunStatus
+from records.errors import EngineUnavailableError, SettingsError, StoreError, StoreUnavailableError
+from records.report import Problem
+from records.results import StoredResult
+from records.runs import RunRow, RunStatus, Trigger
 
 _LOG: Final = logging.getLogger(__name__)
 _POLL_AFTER_SECONDS: Final = 10
 _HEALTH_LIMIT_SECONDS: Final = 20
 _OK: Final = "ok"
+_SPREAD: Final = (Trigger.TIMER, Trigger.HTTP)
+"""What starts the runs that keep the outcome of each market; the terminal keeps none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +87,7 @@ async def answer_run(service: Service, engine: Engine, *, run_id: str) -> Answer
 async def answer_market(service: Service, *, market: str) -> Answer:
     """What runs in a market, since when that is verified, and by which evidence."""
     stored = await service.results.latest_of_market(market=parse_market(market))
-    newest = await _newest_of_the_estate(service)
-    outcome = await service.work.outcome(run_id=newest.run_id, market=market) if newest else None
-    problems = outcome.problems if outcome else ()
+    problems = await _newest_problems(service, market, stored.values())
     if not stored and not problems:
         return problem(
             404,
@@ -162,6 +165,8 @@ async def answered(answer: Awaitable[Answer]) -> Answer:
         )
     except StoreError as error:
         return problem(503, "storage-refused", "Storage refused", f"{error}; see docs/configuration.md#identity")
+    except SettingsError as error:
+        return problem(500, "misconfigured", "A setting is missing or wrong", str(error))
     except Exception as error:  # noqa: BLE001 (the last door: an asker gets a line, and no values)
         _LOG.error("%s\n%s", type(error).__name__, "".join(format_tb(error.__traceback__)))
         return problem(500, "broken", "trueup broke", f"{type(error).__name__}; the app's log says where")
@@ -177,12 +182,27 @@ async def _run(service: Service, engine: Engine, run_id: str) -> RunRow | None:
     if instance is None or instance.request is None or instance.request.run.run_id != run_id:
         # The engine remembers another run of the same scope, or none: one that has not ended will not do so any more.
         return row.model_copy(update={"status": RunStatus.FAILED}) if row else None
+    if row is None and instance.state is InstanceState.COMPLETED:
+        # Its row is not there any more: it was pruned.
+        return None
     row = row or running(instance.request, market_count=None)
     return row.model_copy(update={"status": RunStatus.FAILED}) if instance.state is InstanceState.FAILED else row
 
 
-async def _newest_of_the_estate(service: Service) -> RunRow | None:
+async def _newest_problems(service: Service, market: str, stored: Iterable[StoredResult]) -> tuple[Problem, ...]:
+    """What the service's newest run of the whole estate could not read of a market, or that it did not come to it."""
+    newest = await _newest_of_the_estate(service, by=_SPREAD)
+    if newest is None:
+        return ()
+    outcome = await service.work.outcome(run_id=newest.run_id, market=market)
+    if outcome:
+        return outcome.problems
+    was_left_out = any(item.run_started_at < newest.started_at for item in stored)
+    return (Problem.of(market, not_checked(market)),) if was_left_out else ()
+
+
+async def _newest_of_the_estate(service: Service, *, by: Container[Trigger] = tuple(Trigger)) -> RunRow | None:
     async for row in service.runs.runs():
-        if row.scope.is_whole_estate and row.status is RunStatus.FINISHED:
+        if row.scope.is_whole_estate and row.status is RunStatus.FINISHED and row.trigger in by:
             return row
     return None

@@ -39,14 +39,14 @@ class _Body(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
-    markets: Annotated[list[MarketKey], Field(min_length=1, max_length=MOST_MARKETS_ASKED_FOR)] | None = None
-    stacks: Annotated[list[StackName], Field(min_length=1, max_length=MOST_STACKS_ASKED_FOR)] | None = None
+    markets: Annotated[list[MarketKey], Field(min_length=1, max_length=MOST_MARKETS_ASKED_FOR)] = []
+    stacks: Annotated[list[StackName], Field(min_length=1, max_length=MOST_STACKS_ASKED_FOR)] = []
 
 
 def parse_scope(body: bytes) -> Scope:
     """The scope of a request's body; none at all is the whole estate.
 
-    An empty list is refused: it may be the outcome of a query that found nothing, and must not mean everything.
+    An empty list, or null, is refused: it may come of a query that found nothing, and must not mean everything.
 
     Raises:
         BodyTooLargeError, BadRequestError
@@ -59,7 +59,7 @@ def parse_scope(body: bytes) -> Scope:
         asked = _Body.model_validate_json(body)
     except ValidationError as error:
         raise _bad_request(error) from None
-    return Scope(markets=tuple(asked.markets or ()), stacks=tuple(asked.stacks or ())).normalised()
+    return Scope(markets=tuple(asked.markets), stacks=tuple(asked.stacks)).normalised()
 
 
 def parse_market(name: str) -> str:
@@ -99,6 +99,6 @@ def _bad_request(error: ValidationError) -> BadRequestError:
         )
         for detail in details
     )
-    if errors[0].field == "":
+    if not details[0]["loc"]:
         return BadRequestError(f"the body is no JSON object: {errors[0].message}")
     return BadRequestError('the body takes "markets" and "stacks", both lists of names and both optional', errors)

@@ -11,7 +11,8 @@ from typing import Final
 from records.plans import Page, Plan
 from records.report import Problem
 
-MOST_MARKETS_ON_A_PAGE: Final = 100
+MOST_MARKETS_ON_A_PAGE: Final = 25
+"""Every completion replays a lane's history, and the SDK reads each event anew: a short page keeps that to milliseconds."""
 MOST_BYTES_ON_A_PAGE: Final = 16 * 1024
 """A page is one payload in an orchestration's history, and one property of a table, which takes 32 K characters."""
 _DIGEST_DIGITS: Final = 16

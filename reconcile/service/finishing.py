@@ -1,12 +1,14 @@
 """The last activity of a run: what all markets came to, as reports, as a row, and as telemetry."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Final
 
 from reconcile.estate_tally import EstateTally, of_the_estate
 from reconcile.render.html import render_html
 from reconcile.render.json import render_json
 from reconcile.render.markdown import render_markdown
+from reconcile.retention import prune_old_runs
 from reconcile.service.messages import FailRequest, FinishRequest
 from reconcile.service.planning import running
 from reconcile.service.service import Service
@@ -60,7 +62,7 @@ async def finish_run(service: Service, request: FinishRequest) -> RunRow:
 
 
 async def fail_run(service: Service, request: FailRequest) -> RunRow:
-    """Says that a run ended without a verdict on the estate; one that did finish stays as it is.
+    """Says that a run ended without a verdict on the estate; one that has ended already stays as it is.
 
     Raises:
         StoreError: its row cannot be kept; telemetry has been told by then.
@@ -69,7 +71,7 @@ async def fail_run(service: Service, request: FailRequest) -> RunRow:
         before = await service.runs.run(run_id=request.request.run.run_id)
     except StoreError:
         before = None
-    if before and before.status is RunStatus.FINISHED:
+    if before and before.status is not RunStatus.RUNNING:
         return before
     row = (before or running(request.request, market_count=None)).model_copy(
         update={"status": RunStatus.FAILED, "finished_at": service.clock()}
@@ -98,7 +100,9 @@ async def _add_up(service: Service, request: FinishRequest, spool: Spool) -> tup
             spool.add(outcome)
             found_stacks.update(result.stack for result in outcome.results)
     tally.add_unchecked(missing)
-    tally.add_problems(_of_unknown_stacks(request.request, found_stacks))
+    if not any(problem.costs_verdicts for problem in tally.tally.problems):
+        # A market that could not be read may well have the stack.
+        tally.add_problems(_of_unknown_stacks(request.request, found_stacks))
     return tally, plan
 
 
@@ -120,11 +124,8 @@ async def _save_reports(service: Service, asked: RunRequest, report: Report) -> 
 
 async def _prune(service: Service, row: RunRow) -> None:
     """Removes what is older than the retention. What cannot be removed today is removed another day."""
-    try:
-        for run_id in await service.runs.prune_runs(started_before=service.rules.oldest_kept(row.started_at)):
-            await service.work.prune_work(run_id=run_id)
-    except StoreError:
-        return
+    with suppress(StoreError):
+        await prune_old_runs(service.runs, service.work, started_before=service.rules.oldest_kept(row.started_at))
 
 
 def _of_unknown_stacks(asked: RunRequest, found: set[str]) -> list[Problem]:

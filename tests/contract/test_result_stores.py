@@ -2,103 +2,25 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import pytest
-from azure.core.exceptions import ResourceNotFoundError
-from azure.data.tables import TableServiceClient
 
-from adapters.azure_tables import RESULTS_TABLE, RUNS_TABLE
-from adapters.folder_tables import FolderResultStore
 from reconcile.compare import StackIdentity, compare
 from records.faults import RecordKind
-from records.ports import ResultStore, RunStore
 from records.readings import Reading, StackReadings
-from records.results import Run, StackResult, StoredResult
-from records.runs import RunRow
+from records.results import Coverage, Run, StackResult, StoredResult
 from records.verdicts import Verdict
-from tests.estates import AzureStores, delete_tables, newest_run, open_azure_stores
-from tests.fakes import MemoryResultStore
+from tests.contract_worlds import BACKENDS, SIX, World, open_world, run
 from tests.unit.readings_samples import LAST_CHANGE, NO_TRACKER, lock, readings, registry, state, tracker, unreadable
-
-SIX: Final = datetime(2026, 11, 24, 6, 0, tzinfo=UTC)
-UNKNOWN_FORM: Final = '{"verdict": "of a later version"}'
-
-
-class World(Protocol):
-    """A store, and somebody who spoils what is in it."""
-
-    @property
-    def store(self) -> ResultStore: ...
-
-    @property
-    def runs(self) -> RunStore: ...
-
-    def spoil(self, run_id: str) -> None:
-        """Rewrites all that a run wrote in a form that nobody can read."""
-
-
-class InMemory:
-    def __init__(self) -> None:
-        self.store = self.runs = MemoryResultStore()
-
-    def spoil(self, run_id: str) -> None:
-        self.store.spoil(run_id)
-
-
-class InFolder:
-    def __init__(self, root: Path) -> None:
-        self.store = self.runs = FolderResultStore(root)
-        self._root = root
-
-    def spoil(self, run_id: str) -> None:
-        for file in self._root.rglob(f"*-{run_id}.json"):
-            file.write_text(UNKNOWN_FORM)
-
-
-class InAzurite:
-    def __init__(self, service: TableServiceClient, stores: AzureStores) -> None:
-        self.store = stores.results
-        self.runs = stores.runs
-        self._service = service
-
-    def spoil(self, run_id: str) -> None:
-        for name, column in ((RESULTS_TABLE, "result"), (RUNS_TABLE, "row")):
-            table = self._service.get_table_client(name)
-            # A table that nothing was written to is not there.
-            with suppress(ResourceNotFoundError):
-                for row in table.query_entities("run_id eq @run", parameters={"run": run_id}):
-                    table.update_entity({**row, column: UNKNOWN_FORM})
-
-
-BACKENDS: Final = [
-    pytest.param("memory"),
-    pytest.param("folder"),
-    pytest.param("azurite", marks=pytest.mark.azurite),
-]
 
 
 @pytest.fixture(params=BACKENDS)
 async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
-    match request.param:
-        case "memory":
-            yield InMemory()
-        case "folder":
-            yield InFolder(tmp_path)
-        case _:
-            connection_string = request.getfixturevalue("azurite").connection_string
-            with TableServiceClient.from_connection_string(connection_string) as service:
-                async with open_azure_stores(connection_string) as stores:
-                    yield InAzurite(service, stores)
-            delete_tables(connection_string)
-
-
-def run(day: int, *, run_id: str | None = None) -> Run:
-    started_at = SIX + timedelta(days=day)
-    return Run(run_id=run_id, started_at=started_at) if run_id else Run.named_by(started_at)
+    async with open_world(request, tmp_path) as opened:
+        yield opened
 
 
 def result(stack: str = "network", *, market: str = "de", serial: int = 42) -> StackResult:
@@ -117,6 +39,10 @@ def stored(by: Run, of: StackResult) -> StoredResult:
 
 async def save(world: World, by: Run, *results: StackResult, market: str = "de") -> None:
     await world.store.save_market(run=by, market=market, results=results)
+
+
+async def save_some(world: World, by: Run, *results: StackResult) -> None:
+    await world.store.save_market(run=by, market="de", results=results, coverage=Coverage.SOME_STACKS)
 
 
 async def history(world: World, stack: str = "network", market: str = "de") -> list[StoredResult]:
@@ -255,6 +181,97 @@ class TestAStackThatIsGone:
         assert sorted(await latest(world)) == ["app", "network"]
 
 
+class TestARunOfSomeStacks:
+    async def test_leaves_the_latest_of_the_other_stacks(self, world: World) -> None:
+        await save(world, run(1), result("app"), result("network"))
+        await save_some(world, run(2), result("app", serial=44))
+        assert await latest(world) == {
+            "app": stored(run(2), result("app", serial=44)),
+            "network": stored(run(1), result("network")),
+        }
+        found = await world.store.latest_of_stack(market="de", stack="network")
+        assert found == stored(run(1), result("network"))
+
+    async def test_can_be_the_first_of_its_market(self, world: World) -> None:
+        await save_some(world, run(1), result("app"))
+        assert await latest(world) == {"app": stored(run(1), result("app"))}
+        await save(world, run(2), result("network"))
+        assert await latest(world) == {"network": stored(run(2), result("network"))}
+
+    async def test_is_in_the_history_of_its_stacks_with_all_other_runs(self, world: World) -> None:
+        await save(world, run(3), result("app"), result("network"))
+        await save_some(world, run(4), result("app"))
+        await save_some(world, run(2), result("app"))
+        await save(world, run(1), result("app"), result("network"))
+        assert run_ids(await history(world, "app")) == [run(day).run_id for day in (4, 3, 2, 1)]
+        assert run_ids(await history(world, "network")) == [run(day).run_id for day in (3, 1)]
+
+    async def test_does_not_bring_back_a_stack_that_a_later_whole_run_found_gone(self, world: World) -> None:
+        await save(world, run(1), result("app"), result("network"))
+        await save(world, run(3), result("app"))
+        await save_some(world, run(2), result("network"))
+        assert await latest(world) == {"app": stored(run(3), result("app"))}
+        assert await world.store.latest_of_stack(market="de", stack="network") is None
+        assert run_ids(await history(world, "network")) == [run(2).run_id, run(1).run_id]
+
+    async def test_brings_back_a_stack_that_an_earlier_whole_run_found_gone(self, world: World) -> None:
+        await save(world, run(1), result("app"), result("network"))
+        await save(world, run(2), result("app"))
+        await save_some(world, run(3), result("network"))
+        assert {stack: item.run_id for stack, item in (await latest(world)).items()} == {
+            "app": run(2).run_id,
+            "network": run(3).run_id,
+        }
+
+    @pytest.mark.parametrize("newer_is_whole", [True, False], ids=["of the whole market", "of some stacks"])
+    async def test_that_comes_late_does_not_replace_the_latest_of_a_newer_one(
+        self, world: World, newer_is_whole: bool
+    ) -> None:
+        await save(world, run(1), result("app"), result("network"))
+        await (save if newer_is_whole else save_some)(world, run(3), result("app", serial=43), result("network"))
+        await save_some(world, run(2), result("app"))
+        found = await latest(world)
+        assert found["app"] == stored(run(3), result("app", serial=43))
+        assert found["network"].run_id == run(3).run_id
+
+    async def test_does_not_keep_a_whole_run_that_comes_late_from_the_other_stacks(self, world: World) -> None:
+        await save(world, run(1), result("app"), result("gone"), result("network"))
+        await save_some(world, run(3), result("app", serial=43))
+        await save(world, run(2), result("app"), result("network", serial=44))
+        assert await latest(world) == {
+            "app": stored(run(3), result("app", serial=43)),
+            "network": stored(run(2), result("network", serial=44)),
+        }
+
+    async def test_keeps_its_stack_from_a_whole_run_that_comes_late_without_it(self, world: World) -> None:
+        await save(world, run(1), result("app"), result("network"))
+        await save_some(world, run(3), result("app"))
+        await save(world, run(2), result("network"))
+        assert sorted(await latest(world)) == ["app", "network"]
+
+    async def test_of_120_stacks_is_kept_whole(self, world: World) -> None:
+        stacks = [f"stack-{number:03d}" for number in range(120)]
+        await save(world, run(1), *(result(stack) for stack in [*stacks, "other"]))
+        await save_some(world, run(2), *(result(stack, serial=44) for stack in stacks))
+        found = await latest(world)
+        assert {found[stack].run_id for stack in stacks} == {run(2).run_id}
+        assert found["other"].run_id == run(1).run_id
+
+    async def test_at_once_with_one_of_other_stacks_leaves_the_latest_of_both(self, world: World) -> None:
+        await save(world, run(1), result("app"), result("network"))
+        await asyncio.gather(save_some(world, run(2), result("app")), save_some(world, run(3), result("network")))
+        assert {stack: item.run_id for stack, item in (await latest(world)).items()} == {
+            "app": run(2).run_id,
+            "network": run(3).run_id,
+        }
+
+    async def test_leaves_what_pruning_would_keep_of_the_other_stacks(self, world: World) -> None:
+        await save(world, run(1), result("app"), result("network"))
+        await save_some(world, run(2), result("app"))
+        await world.store.prune_market(market="de", started_before=SIX + timedelta(days=500))
+        assert sorted(await latest(world)) == ["app", "network"]
+
+
 class TestNames:
     async def test_a_market_is_never_taken_for_the_one_it_is_nested_in(self, world: World) -> None:
         markets = ["a", "a/b", "a/b/c", "a-b", "ab", "b"]
@@ -311,49 +328,6 @@ class TestPruning:
             assert run_ids(await history(world, stack)) == [run(2).run_id]
 
 
-def row(of: Run, **changes: Any) -> RunRow:
-    values: dict[str, Any] = {
-        "run_id": of.run_id,
-        "started_at": of.started_at,
-        "finished_at": of.started_at + timedelta(minutes=2, microseconds=5),
-        "markets": 3,
-        "counts": {Verdict.HEALTHY: 2, Verdict.PIPELINE_DRIFT: 1},
-        "problem_count": 1,
-        "unregistered_state_count": 4,
-    }
-    return RunRow(**values | changes)
-
-
-class TestRuns:
-    async def test_there_is_no_newest_run_before_the_first(self, world: World) -> None:
-        assert await newest_run(world.runs) is None
-
-    async def test_the_newest_is_the_one_that_started_last(self, world: World) -> None:
-        for day in (1, 3, 2):
-            await world.runs.save_run(row=row(run(day)))
-        assert await newest_run(world.runs) == row(run(3))
-
-    async def test_the_same_run_twice_is_one_run(self, world: World) -> None:
-        await world.runs.save_run(row=row(run(1), markets=2))
-        await world.runs.save_run(row=row(run(1), markets=3))
-        assert await newest_run(world.runs) == row(run(1), markets=3)
-        assert len(await world.runs.prune_runs(started_before=run(2).started_at)) == 1
-
-    async def test_pruning_removes_those_that_started_before_and_says_how_many(self, world: World) -> None:
-        for day in (1, 2, 3):
-            await world.runs.save_run(row=row(run(day)))
-        assert len(await world.runs.prune_runs(started_before=run(3).started_at)) == 2
-        assert await newest_run(world.runs) == row(run(3))
-        assert len(await world.runs.prune_runs(started_before=run(4).started_at)) == 1
-        assert await newest_run(world.runs) is None
-
-    async def test_results_are_no_runs_and_runs_are_no_results(self, world: World) -> None:
-        await save(world, run(1), result(market="runs"), market="runs")
-        assert await newest_run(world.runs) is None
-        await world.runs.save_run(row=row(run(1)))
-        assert sorted(await latest(world, "runs")) == ["network"]
-
-
 class TestWhatCannotBeRead:
     async def test_is_left_out_of_a_history(self, world: World) -> None:
         for day in (1, 2, 3):
@@ -374,12 +348,6 @@ class TestWhatCannotBeRead:
         world.spoil(run(1).run_id)
         await save(world, run(2), result(serial=44))
         assert await latest(world) == {"network": stored(run(2), result(serial=44))}
-
-    async def test_is_passed_over_when_the_newest_run_is_looked_for(self, world: World) -> None:
-        await world.runs.save_run(row=row(run(1)))
-        await world.runs.save_run(row=row(run(2)))
-        world.spoil(run(2).run_id)
-        assert await newest_run(world.runs) == row(run(1))
 
 
 class TestTwoAtOnce:

@@ -1,0 +1,395 @@
+"""What every work store promises: the one in memory, and Azure's tables in their emulator."""
+
+import asyncio
+import base64
+import gzip
+import random
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final, Protocol
+
+import pytest
+from azure.data.tables import TableClient, TableServiceClient, UpdateMode
+
+from adapters.azure_tables import WORK_TABLE
+from adapters.table_keys import market_key
+from records.errors import StoreUnavailableError
+from records.plans import Page, Plan
+from records.ports import WorkStore
+from records.report import MarketOutcome
+from records.verdicts import Verdict
+from tests.estates import delete_tables, open_azure_stores
+from tests.fakes import MemoryWorkStore
+from tests.unit.report_samples import problem, stack_result
+from tests.world.azurite import Azurite
+
+pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body directly:ResourceWarning")
+
+RUN: Final = "daily-2026-11-25"
+ODD_NAME: Final = ('Süd/emea #1?\\ "it\'s"! 🦊/' * 40)[:900]
+LONGEST_KEY: Final = "/".join(["a" * 63] * 6 + ["b" * 16])
+PART_BYTES: Final = 60_000
+"""What one row of the table takes of an outcome."""
+
+
+class World(Protocol):
+    @property
+    def store(self) -> WorkStore: ...
+
+
+class InMemory:
+    def __init__(self) -> None:
+        self.store = MemoryWorkStore()
+
+
+class InAzurite:
+    def __init__(self, store: WorkStore, table: TableClient) -> None:
+        self.store = store
+        self._table = table
+
+    def keys(self, run_id: str = RUN) -> list[str]:
+        rows = self._table.query_entities("PartitionKey eq @run", parameters={"run": run_id})
+        return sorted(str(row["RowKey"]) for row in rows)
+
+    def change(self, key: str, change: Callable[[dict[str, Any]], None]) -> None:
+        """Replaces a row with one that ``change`` has had its hands on."""
+        row = dict(self._table.get_entity(RUN, key))
+        change(row)
+        self._table.upsert_entity(row, mode=UpdateMode.REPLACE)
+
+    def delete(self, key: str) -> None:
+        self._table.delete_entity(RUN, key)
+
+
+@pytest.fixture
+async def azure(azurite: Azurite) -> AsyncIterator[InAzurite]:
+    with TableServiceClient.from_connection_string(azurite.connection_string) as service:
+        async with open_azure_stores(azurite.connection_string) as stores:
+            yield InAzurite(stores.work, service.get_table_client(WORK_TABLE))
+    delete_tables(azurite.connection_string)
+
+
+@pytest.fixture(params=["memory", pytest.param("azurite", marks=pytest.mark.azurite)])
+def world(request: pytest.FixtureRequest) -> World:
+    if request.param == "memory":
+        return InMemory()
+    opened: InAzurite = request.getfixturevalue("azure")
+    return opened
+
+
+def incompressible(size_bytes: int, seed: int = 0) -> str:
+    """Random text that gzip makes into a little more than this many bytes."""
+    return base64.b64encode(random.Random(seed).randbytes(size_bytes)).decode()
+
+
+def outcome(market: str = "de", *, serial: int = 42, size_bytes: int = 0) -> MarketOutcome:
+    """One that is at least so large when it is compressed."""
+    summary = f"Serial {serial}. {incompressible(size_bytes, serial)}"
+    return MarketOutcome(
+        market=market,
+        results=(stack_result(market, "app"), stack_result(market, "network", Verdict.PIPELINE_DRIFT, summary=summary)),
+        states=(f"{market}/app.tfstate", f"{market}/network.tfstate"),
+        names_all_its_states=True,
+    )
+
+
+async def outcomes(world: World, run_id: str = RUN) -> list[MarketOutcome]:
+    return sorted([item async for item in world.store.outcomes(run_id=run_id)], key=lambda item: item.market)
+
+
+async def save(world: World, *written: MarketOutcome, run_id: str = RUN) -> None:
+    for item in written:
+        await world.store.save_outcome(run_id=run_id, outcome=item)
+
+
+def plan(digest: str = "d1", **changes: Any) -> Plan:
+    return Plan(**{"digest": digest, "market_count": 3, "pages_by_lane": (2, 1)} | changes)
+
+
+PAGES: Final = [
+    Page(lane=0, number=0, markets=("de", "uk")),
+    Page(lane=0, number=1, markets=(ODD_NAME,)),
+    Page(lane=1, number=0, markets=("emea/fr",)),
+]
+
+
+class TestAPlan:
+    @pytest.mark.parametrize(
+        "written",
+        [
+            pytest.param(plan(), id="of two lanes"),
+            pytest.param(plan(market_count=0, pages_by_lane=()), id="of an empty estate"),
+            pytest.param(plan(pages_by_lane=(200,) * 256), id="of the most lanes"),
+            pytest.param(plan(problems=(problem("*"), problem("Süd 🦊"))), id="with problems"),
+        ],
+    )
+    async def test_is_read_back_the_same(self, world: World, written: Plan) -> None:
+        await world.store.save_plan(run_id=RUN, plan=written, pages=[])
+        assert await world.store.plan(run_id=RUN, digest="d1") == written
+
+    async def test_is_read_back_with_its_pages(self, world: World) -> None:
+        await world.store.save_plan(run_id=RUN, plan=plan(), pages=iter(PAGES))
+        for page in PAGES:
+            found = await world.store.page(run_id=RUN, digest="d1", lane=page.lane, number=page.number)
+            assert found == page
+        found_pages = [page async for page in world.store.pages(run_id=RUN, digest="d1")]
+        assert sorted(found_pages, key=lambda page: (page.lane, page.number)) == PAGES
+
+    @pytest.mark.parametrize("times", [0, 1], ids=["before the first", "beside another run's"])
+    async def test_that_never_was_is_none(self, world: World, times: int) -> None:
+        for _ in range(times):
+            await world.store.save_plan(run_id="another", plan=plan(), pages=PAGES)
+        assert await world.store.plan(run_id=RUN, digest="d1") is None
+        assert await world.store.page(run_id=RUN, digest="d1", lane=0, number=0) is None
+        assert [page async for page in world.store.pages(run_id=RUN, digest="d1")] == []
+
+    async def test_of_another_digest_changes_nothing(self, world: World) -> None:
+        other = [Page(lane=0, number=0, markets=("xx",)), Page(lane=5, number=0, markets=("yy",))]
+        await world.store.save_plan(run_id=RUN, plan=plan(), pages=PAGES)
+        await world.store.save_plan(run_id=RUN, plan=plan("d10", market_count=2), pages=other)
+        assert await world.store.plan(run_id=RUN, digest="d1") == plan()
+        assert await world.store.page(run_id=RUN, digest="d1", lane=0, number=0) == PAGES[0]
+        assert await world.store.page(run_id=RUN, digest="d1", lane=5, number=0) is None
+        found = [page async for page in world.store.pages(run_id=RUN, digest="d1")]
+        assert {page.markets for page in found} == {page.markets for page in PAGES}
+
+    async def test_delivered_by_two_at_once_is_there_once(self, world: World) -> None:
+        await asyncio.gather(*(world.store.save_plan(run_id=RUN, plan=plan(), pages=PAGES) for _ in range(3)))
+        assert len([page async for page in world.store.pages(run_id=RUN, digest="d1")]) == len(PAGES)
+
+    async def test_of_more_pages_than_a_transaction_takes_is_kept_whole(self, world: World) -> None:
+        pages = [Page(lane=number % 16, number=number // 16, markets=(f"m-{number}",)) for number in range(250)]
+        await world.store.save_plan(run_id=RUN, plan=plan(), pages=pages)
+        found = [page async for page in world.store.pages(run_id=RUN, digest="d1")]
+        assert sorted(page.markets for page in found) == sorted(page.markets for page in pages)
+        assert await world.store.page(run_id=RUN, digest="d1", lane=9, number=15) == pages[249]
+
+    async def test_takes_100_pages_of_the_largest_size(self, world: World) -> None:
+        markets = tuple(f"{number:03d}-{LONGEST_KEY[:320]}" for number in range(50))
+        pages = [Page(lane=0, number=number, markets=markets) for number in range(100)]
+        await world.store.save_plan(run_id=RUN, plan=plan(), pages=pages)
+        assert await world.store.page(run_id=RUN, digest="d1", lane=0, number=99) == pages[99]
+
+
+OUTCOMES: Final = [
+    pytest.param(outcome(), id="with results and states"),
+    pytest.param(MarketOutcome(market="de"), id="of a market without stacks"),
+    pytest.param(MarketOutcome(market="de", problems=(problem("de", field="stacks.app"),)), id="with a problem"),
+    pytest.param(
+        MarketOutcome(market="emea/fr", results=(stack_result("emea/fr", "app", owner="Plattform-Team „Süd“ 🦊"),)),
+        id="with an owner in another script",
+    ),
+    pytest.param(
+        MarketOutcome(market=LONGEST_KEY, results=(stack_result(LONGEST_KEY, "app"),)), id="with the longest key"
+    ),
+    pytest.param(MarketOutcome(market=ODD_NAME, problems=(problem(ODD_NAME),)), id="of a name that no key can be"),
+    pytest.param(MarketOutcome(market="de\n", problems=(problem("de"),)), id="of a name that ends in a line break"),
+    pytest.param(MarketOutcome(market="", problems=(problem(""),)), id="of no name"),
+    pytest.param(outcome(size_bytes=5 * PART_BYTES), id="of several parts"),
+]
+
+
+class TestAnOutcome:
+    @pytest.mark.parametrize("written", OUTCOMES)
+    async def test_is_read_back_the_same(self, world: World, written: MarketOutcome) -> None:
+        await save(world, written)
+        assert await world.store.outcome(run_id=RUN, market=written.market) == written
+        assert await outcomes(world) == [written]
+        assert await world.store.outcome_count(run_id=RUN) == 1
+
+    @pytest.mark.parametrize("others", [0, 1], ids=["of none", "of another"])
+    async def test_that_never_was_is_none(self, world: World, others: int) -> None:
+        await save(world, *[outcome("uk")] * others)
+        assert await world.store.outcome(run_id=RUN, market="de") is None
+        assert await world.store.outcome_count(run_id=RUN) == others
+
+    @pytest.mark.parametrize("first", [0, 1, 3], ids=lambda parts: f"from {parts} further parts")
+    @pytest.mark.parametrize("second", [0, 1, 3], ids=lambda parts: f"to {parts} further parts")
+    async def test_is_replaced_by_the_second_try_of_its_run(self, world: World, first: int, second: int) -> None:
+        await save(world, outcome(serial=1, size_bytes=first * PART_BYTES))
+        again = outcome(serial=2, size_bytes=second * PART_BYTES)
+        await save(world, again)
+        assert await world.store.outcome(run_id=RUN, market="de") == again
+        assert await outcomes(world) == [again]
+        assert await world.store.outcome_count(run_id=RUN) == 1
+
+    async def test_is_replaced_as_often_as_it_is_tried(self, world: World) -> None:
+        for serial, parts in enumerate((2, 5, 0, 3, 1)):
+            written = outcome(serial=serial, size_bytes=parts * PART_BYTES)
+            await save(world, written)
+            assert await outcomes(world) == [written]
+
+    async def test_of_two_tries_at_once_is_that_of_one_of_them(self, world: World) -> None:
+        tries = [outcome(serial=number, size_bytes=number * PART_BYTES) for number in range(4)]
+        await asyncio.gather(*(save(world, written) for written in tries))
+        assert await world.store.outcome(run_id=RUN, market="de") in tries
+        assert len(await outcomes(world)) == 1
+
+    async def test_of_another_run_is_not_seen(self, world: World) -> None:
+        await save(world, outcome(serial=1), run_id=f"{RUN}0")
+        await save(world, outcome(serial=2), run_id=RUN[:-1])
+        assert await outcomes(world) == []
+        await save(world, outcome(serial=3))
+        assert await outcomes(world) == [outcome(serial=3)]
+        assert await world.store.outcome_count(run_id=f"{RUN}0") == 1
+
+    async def test_is_no_plan_and_a_plan_is_no_outcome(self, world: World) -> None:
+        await world.store.save_plan(run_id=RUN, plan=plan(), pages=PAGES)
+        assert (await outcomes(world), await world.store.outcome_count(run_id=RUN)) == ([], 0)
+        await save(world, outcome("plan"), outcome("page"))
+        assert len([page async for page in world.store.pages(run_id=RUN, digest="d1")]) == len(PAGES)
+
+    async def test_is_counted_once_for_each_of_1200_markets(self, world: World) -> None:
+        markets = [f"market-{number:04d}" for number in range(1200)]
+        await asyncio.gather(*(save(world, MarketOutcome(market=market)) for market in markets))
+        assert await world.store.outcome_count(run_id=RUN) == 1200
+        assert [item.market for item in await outcomes(world)] == markets
+
+
+class TestNames:
+    @pytest.mark.parametrize("parts", [0, 2], ids=["of one part", "of several parts"])
+    async def test_a_market_is_never_taken_for_another(self, world: World, parts: int) -> None:
+        markets = ["a", "a/b", "a/00", "a/0", "a-b", "a0", "ab", "a/b/c", "00"]
+        written = [outcome(name, serial=n, size_bytes=parts * PART_BYTES) for n, name in enumerate(markets)]
+        odd = ["a!00", "a!01", "a!", "!a", "a:b", "A", "a//b", "a/"]
+        written += [MarketOutcome(market=market, problems=(problem(market),)) for market in odd]
+        await save(world, *written)
+        for item in written:
+            assert await world.store.outcome(run_id=RUN, market=item.market) == item
+        assert await outcomes(world) == sorted(written, key=lambda item: item.market)
+        assert await world.store.outcome_count(run_id=RUN) == len(written)
+
+    async def test_a_market_that_is_not_there_is_not_one_that_is_nested_in_it(self, world: World) -> None:
+        await save(world, *(outcome(market) for market in ("a/b", "a/00", "a-b", "aa")))
+        assert await world.store.outcome(run_id=RUN, market="a") is None
+
+    async def test_a_second_try_of_one_leaves_those_beside_it(self, world: World) -> None:
+        others = [outcome(name, serial=n, size_bytes=3 * PART_BYTES) for n, name in enumerate(["a-b", "a/00", "a/b"])]
+        await save(world, *others, outcome("a", size_bytes=4 * PART_BYTES))
+        await save(world, outcome("a"))
+        assert await outcomes(world) == [outcome("a"), *others]
+
+
+class TestPruning:
+    async def test_removes_exactly_the_work_of_one_run(self, world: World) -> None:
+        runs = [RUN, f"{RUN}0", RUN[:-1]]
+        for run_id in runs:
+            await world.store.save_plan(run_id=run_id, plan=plan(), pages=PAGES)
+            await save(world, outcome("a", size_bytes=2 * PART_BYTES), outcome("a/b"), run_id=run_id)
+        await world.store.prune_work(run_id=RUN)
+        assert await world.store.plan(run_id=RUN, digest="d1") is None
+        assert [page async for page in world.store.pages(run_id=RUN, digest="d1")] == []
+        assert await outcomes(world) == []
+        for run_id in runs[1:]:
+            assert await world.store.plan(run_id=run_id, digest="d1") == plan()
+            assert len(await outcomes(world, run_id)) == 2
+
+    async def test_removes_more_rows_than_one_transaction_takes(self, world: World) -> None:
+        await asyncio.gather(*(save(world, MarketOutcome(market=f"m-{number}")) for number in range(230)))
+        await world.store.prune_work(run_id=RUN)
+        assert await world.store.outcome_count(run_id=RUN) == 0
+
+    async def test_of_a_run_without_work_removes_nothing(self, world: World) -> None:
+        await world.store.prune_work(run_id=RUN)
+        await save(world, outcome())
+        await world.store.prune_work(run_id="another")
+        await world.store.prune_work(run_id="another")
+        assert await outcomes(world) == [outcome()]
+
+
+async def test_there_is_nothing_before_the_first_write(world: World) -> None:
+    assert await world.store.plan(run_id=RUN, digest="d1") is None
+    assert await world.store.page(run_id=RUN, digest="d1", lane=0, number=0) is None
+    assert [page async for page in world.store.pages(run_id=RUN, digest="d1")] == []
+    assert await world.store.outcome(run_id=RUN, market="de") is None
+    assert await outcomes(world) == []
+    assert await world.store.outcome_count(run_id=RUN) == 0
+
+
+async def test_the_first_writes_of_all_can_come_at_once(world: World) -> None:
+    await asyncio.gather(*(save(world, outcome(f"market-{number}")) for number in range(8)))
+    assert await world.store.outcome_count(run_id=RUN) == 8
+
+
+@pytest.mark.azurite
+class TestTheSizeOfAnOutcome:
+    async def test_is_up_to_what_a_transaction_takes(self, azure: InAzurite) -> None:
+        written = outcome(size_bytes=2_900_000)
+        await save(azure, written)
+        assert await azure.store.outcome(run_id=RUN, market="de") == written
+        assert len(azure.keys()) >= 49
+
+    @pytest.mark.parametrize("size_bytes", [3_050_000, 3_500_000, 5_000_000])
+    async def test_beyond_that_is_refused_before_anything_is_written(self, azure: InAzurite, size_bytes: int) -> None:
+        with pytest.raises(StoreUnavailableError, match="larger than a transaction takes"):
+            await save(azure, outcome(size_bytes=size_bytes))
+        assert await azure.store.outcome(run_id=RUN, market="de") is None
+
+    async def test_beyond_that_leaves_what_an_earlier_try_left(self, azure: InAzurite) -> None:
+        await save(azure, outcome(serial=1, size_bytes=2 * PART_BYTES))
+        with pytest.raises(StoreUnavailableError):
+            await save(azure, outcome(serial=2, size_bytes=5_000_000))
+        assert await outcomes(azure) == [outcome(serial=1, size_bytes=2 * PART_BYTES)]
+
+
+def _random(content: bytes) -> bytes:
+    return random.Random(1).randbytes(len(content))
+
+
+SPOILED: Final[list[Any]] = [
+    pytest.param(lambda content: b"", id="nothing"),
+    pytest.param(_random, id="noise"),
+    pytest.param(lambda content: content[:10] + _random(content[10:]), id="noise behind a head of gzip"),
+    pytest.param(lambda content: content[: len(content) // 2], id="half of it"),
+    pytest.param(lambda content: content[:-4] + b"\0\0\0\0", id="a wrong length at its end"),
+    pytest.param(lambda content: gzip.compress(b"not JSON"), id="something else than JSON"),
+    pytest.param(lambda content: gzip.compress(b'{"of": "a later version"}'), id="an outcome of another form"),
+    pytest.param(lambda content: gzip.compress(b"\xff\xfe"), id="no UTF-8"),
+    pytest.param(lambda content: "text", id="text"),
+]
+
+
+@pytest.mark.azurite
+class TestWhatCannotBeRead:
+    @pytest.fixture(autouse=True)
+    async def _written(self, azure: InAzurite) -> None:
+        await save(azure, outcome("de", size_bytes=2 * PART_BYTES), outcome("fr"), outcome("uk"))
+
+    @pytest.fixture
+    def left(self) -> list[MarketOutcome]:
+        return [outcome("fr"), outcome("uk")]
+
+    @pytest.mark.parametrize("spoil", SPOILED)
+    @pytest.mark.parametrize("part", [0, 1, 2])
+    async def test_is_left_out(
+        self, azure: InAzurite, left: list[MarketOutcome], spoil: Callable[[bytes], Any], part: int
+    ) -> None:
+        azure.change(part_key("de", part), lambda row: row.update(content=spoil(bytes(row["content"]))))
+        assert await outcomes(azure) == left
+        assert await azure.store.outcome(run_id=RUN, market="de") is None
+
+    @pytest.mark.parametrize("column", ["parts", "content"])
+    @pytest.mark.parametrize("part", [0, 1, 2])
+    async def test_is_left_out_where_a_later_version_has_no_such_column(
+        self, azure: InAzurite, left: list[MarketOutcome], column: str, part: int
+    ) -> None:
+        azure.change(part_key("de", part), lambda row: row.pop(column))
+        if (column, part) == ("parts", 1) or (column, part) == ("parts", 2):
+            left = [outcome("de", size_bytes=2 * PART_BYTES), *left]
+        assert await outcomes(azure) == left
+
+    @pytest.mark.parametrize("part", [0, 1, 2])
+    async def test_is_left_out_where_a_part_is_gone(
+        self, azure: InAzurite, left: list[MarketOutcome], part: int
+    ) -> None:
+        azure.delete(part_key("de", part))
+        assert await outcomes(azure) == left
+        assert await azure.store.outcome(run_id=RUN, market="de") is None
+
+    async def test_is_replaced_by_the_next_try(self, azure: InAzurite, left: list[MarketOutcome]) -> None:
+        azure.change(part_key("de", 1), lambda row: row.update(content=b""))
+        await save(azure, outcome("de"))
+        assert await outcomes(azure) == [outcome("de"), *left]
+
+
+def part_key(market: str, part: int) -> str:
+    return f"outcome:{market_key(market)}!{part:02d}"
