@@ -108,7 +108,7 @@ def reconcile_lane(context: df.DurableOrchestrationContext) -> orchestration.Ste
 
 @app.function_name(orchestration.PLAN_RUN)
 @app.activity_trigger(input_name="payload")
-async def plan_run(payload: dict[str, Any], context: func.Context) -> dict[str, Any]:
+async def plan_run(payload: object, context: func.Context) -> dict[str, Any]:
     """Which markets there are to look at."""
     request = RunRequest.from_json(payload)
     with invocation_span(orchestration.PLAN_RUN, context.trace_context, run_id=request.run.run_id):
@@ -117,7 +117,7 @@ async def plan_run(payload: dict[str, Any], context: func.Context) -> dict[str, 
 
 @app.function_name(orchestration.READ_PAGE)
 @app.activity_trigger(input_name="payload")
-async def read_page(payload: dict[str, Any], context: func.Context) -> dict[str, Any]:
+async def read_page(payload: object, context: func.Context) -> dict[str, Any]:
     """The markets of one page of a lane."""
     request = messages.LaneRequest.from_json(payload)
     with invocation_span(orchestration.READ_PAGE, context.trace_context, run_id=request.run.run_id):
@@ -126,7 +126,7 @@ async def read_page(payload: dict[str, Any], context: func.Context) -> dict[str,
 
 @app.function_name(orchestration.RECONCILE_MARKET)
 @app.activity_trigger(input_name="payload")
-async def reconcile_market(payload: dict[str, Any], context: func.Context) -> dict[str, Any]:
+async def reconcile_market(payload: object, context: func.Context) -> dict[str, Any]:
     """One market subscription."""
     request = messages.MarketRequest.from_json(payload)
     with invocation_span(
@@ -137,7 +137,7 @@ async def reconcile_market(payload: dict[str, Any], context: func.Context) -> di
 
 @app.function_name(orchestration.FINISH_RUN)
 @app.activity_trigger(input_name="payload")
-async def finish_run(payload: dict[str, Any], context: func.Context) -> None:
+async def finish_run(payload: object, context: func.Context) -> None:
     """What all markets came to."""
     request = messages.FinishRequest.from_json(payload)
     with invocation_span(orchestration.FINISH_RUN, context.trace_context, run_id=request.request.run.run_id):
@@ -146,7 +146,7 @@ async def finish_run(payload: dict[str, Any], context: func.Context) -> None:
 
 @app.function_name(orchestration.FAIL_RUN)
 @app.activity_trigger(input_name="payload")
-async def fail_run(payload: dict[str, Any], context: func.Context) -> None:
+async def fail_run(payload: object, context: func.Context) -> None:
     """That a run ended without a verdict on the estate."""
     request = messages.FailRequest.from_json(payload)
     with invocation_span(orchestration.FAIL_RUN, context.trace_context, run_id=request.request.run.run_id):
