@@ -5,6 +5,7 @@ Nothing is sent where no pipeline is configured, and nothing here raises: a run 
 
 import asyncio
 import logging
+import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import Final, Protocol
 
 from opentelemetry import _logs, metrics, trace
 from opentelemetry.metrics import MeterProvider
+from opentelemetry.trace import Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from adapters import telemetry_names as names
@@ -25,7 +27,9 @@ from records.timestamps import format_utc
 from records.verdicts import Tier, Verdict
 
 _LOG: Final = logging.getLogger(__name__)
-_FLUSH_LIMIT_MILLISECONDS: Final = 10_000
+_FLUSH_LIMIT_SECONDS: Final = 10
+_EVENTS_BETWEEN_FLUSHES: Final = 1_000
+"""OpenTelemetry's queue of log records holds 2,048, and drops the oldest of more (``OTEL_BLRP_MAX_QUEUE_SIZE``)."""
 _TRACEPARENT: Final = "traceparent"
 _TRACESTATE: Final = "tracestate"
 
@@ -77,15 +81,16 @@ class OpenTelemetry:
             _LOG.warning("telemetry of run %s is not whole: %s", row.run_id, type(error).__name__)
 
     def _tell(self, row: RunRow, report: Report | None) -> None:
+        events = _Events(self._events)
         disagreements = 0
         by_dimension: Counter[tuple[str, Tier | None, Verdict]] = Counter()
         for result in report.results if report else ():
             by_dimension[result.market, result.tier, result.verdict] += 1
             if result.needs_a_person:
                 disagreements += 1
-                self._event(names.DISAGREEMENT_EVENT, _of_result(row, result))
+                events.send(names.DISAGREEMENT_EVENT, _of_result(row, result))
         for problem in report.summary.problems if report else ():
-            self._event(names.PROBLEM_EVENT, _of_problem(row, problem))
+            events.send(names.PROBLEM_EVENT, _of_problem(row, problem))
         for (market, tier, verdict), count in by_dimension.items():
             dimensions = {
                 names.MARKET: market,
@@ -99,11 +104,26 @@ class OpenTelemetry:
         self._unread.add(row.unread_markets or 0, of_run)
         if row.duration_seconds is not None:
             self._duration.record(row.duration_seconds, of_run)
-        self._event(names.RUN_EVENT, _of_run(row, disagreements))
-        _flush()
+        events.send(names.RUN_EVENT, _of_run(row, disagreements))
+        # An instance may be gone a moment after a run: what was said leaves now.
+        if not _flush(metrics.get_meter_provider(), _logs.get_logger_provider()):
+            _LOG.warning("telemetry of run %s has not left within %s s", row.run_id, _FLUSH_LIMIT_SECONDS)
 
-    def _event(self, name: str, attributes: Attributes) -> None:
-        self._events.info(name, extra={names.EVENT_NAME_ATTRIBUTE: name, **attributes})
+
+class _Events:
+    """Sends the events of one run, however many there are: each thousand leaves before the next is queued."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+        self._count = 0
+        self._is_leaving = True
+
+    def send(self, name: str, attributes: Attributes) -> None:
+        self._logger.info(name, extra={names.EVENT_NAME_ATTRIBUTE: name, **attributes})
+        self._count += 1
+        # Where they did not leave once, waiting for each thousand would hold the run up for nothing.
+        if self._is_leaving and self._count % _EVENTS_BETWEEN_FLUSHES == 0:
+            self._is_leaving = _flush(_logs.get_logger_provider())
 
 
 def configure_telemetry(settings: Settings) -> Telemetry:
@@ -140,9 +160,18 @@ def invocation_span(
     tracer = trace.get_tracer(names.SCOPE)
     attributes = _present({names.RUN_ID: run_id, names.MARKET: market})
     with tracer.start_as_current_span(
-        names.SPAN_PREFIX + function, context=context, attributes=attributes, record_exception=False
-    ):
-        yield
+        names.SPAN_PREFIX + function,
+        context=context,
+        attributes=attributes,
+        record_exception=False,
+        set_status_on_exception=False,
+    ) as span:
+        try:
+            yield
+        except Exception as error:
+            # What kind it was and not its text, which can quote a record.
+            span.set_status(Status(StatusCode.ERROR, type(error).__name__))
+            raise
 
 
 def _of_run(row: RunRow, disagreements: int) -> Attributes:
@@ -211,9 +240,19 @@ def _time(moment: datetime | None) -> str | None:
     return None if moment is None else format_utc(moment)
 
 
-def _flush() -> None:
-    """An instance may be gone a moment after a run: what was said leaves now, within a limit."""
-    for provider in (metrics.get_meter_provider(), _logs.get_logger_provider()):
+def _flush(*providers: object) -> bool:
+    """Sends what is queued, and says whether it has left in time: the SDK and its exporter keep to no limit of their own."""
+    flushing = threading.Thread(target=_force_flush, args=providers, name="trueup-telemetry", daemon=True)
+    flushing.start()
+    flushing.join(_FLUSH_LIMIT_SECONDS)
+    return not flushing.is_alive()
+
+
+def _force_flush(*providers: object) -> None:
+    for provider in providers:
         flush = getattr(provider, "force_flush", None)
         if flush:
-            flush(_FLUSH_LIMIT_MILLISECONDS)
+            try:
+                flush()
+            except Exception as error:  # noqa: BLE001 (as in run_ended)
+                _LOG.warning("telemetry cannot leave: %s", type(error).__name__)

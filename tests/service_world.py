@@ -94,6 +94,16 @@ class AppHost:
         return response
 
 
+@dataclass(slots=True)
+class SetClock:
+    """Tells the time that it was set to."""
+
+    now: datetime = SIX
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
 @dataclass(frozen=True, slots=True)
 class ServiceWorld:
     """The app on an estate of its own in Azurite, with a clock that stands still unless it is moved."""
@@ -102,9 +112,10 @@ class ServiceWorld:
     estate: AzuriteEstate
     host: AppHost
     reports_container: str
+    clock: SetClock
 
     def set_clock(self, now: datetime) -> None:
-        self.host.module.utc_now = lambda: now  # type: ignore[attr-defined]
+        self.clock.now = now
 
     def rows(self) -> dict[str, list[Mapping[str, Any]]]:
         """All rows of all tables, without what storage adds."""
@@ -154,8 +165,9 @@ async def open_service_world(
         for container in (containers.registry, containers.trackers, containers.states):
             service.create_container(container)
         module = import_app()
-        world = ServiceWorld(azurite, AzuriteEstate(service, containers), AppHost(module), reports)
-        world.set_clock(SIX)
+        clock = SetClock()
+        monkeypatch.setattr(module, "utc_now", clock)
+        world = ServiceWorld(azurite, AzuriteEstate(service, containers), AppHost(module), reports, clock)
         try:
             yield world
         finally:

@@ -15,8 +15,9 @@ TICK: Final = "0 */15 * * * *"
 """NCRONTAB. Every offset from UTC in use is a multiple of 15 minutes, so that a tick meets each zone's full hours."""
 
 _DAILY: Final = re.compile(r"(\d{1,2}) (\d{1,2}) (\d{1,2}) \* \* \*")
-_CLOCK_TOLERANCE: Final = timedelta(minutes=1)
-"""By how much a timer may fire early, and still means the day that begins then."""
+_LAST_TICK: Final = time(23, 45)
+_EARLY_AT_MOST: Final = timedelta(seconds=1)
+"""By how much a timer may fire early, and still means the moment that it was set for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +28,7 @@ class DailySchedule:
     local_time: time
 
     def day_at(self, now: datetime) -> date:
-        return now.astimezone(self.zone).date()
+        return self._local(now).date()
 
     def due_day(self, now: datetime, *, last_served: date | None) -> date | None:
         """The local day whose run is to start now, None where there is none.
@@ -36,10 +37,13 @@ class DailySchedule:
         for: the records are compared as they are now. A local time that the clock jumps over comes when it has jumped, and one
         that it passes twice counts the first time.
         """
-        local = now.astimezone(self.zone)
+        local = self._local(now)
         if last_served is not None and last_served >= local.date():
             return None
         return local.date() if local.time() >= self.local_time else None
+
+    def _local(self, now: datetime) -> datetime:
+        return (now + _EARLY_AT_MOST).astimezone(self.zone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ class FiredSchedule:
     """One run on each day in UTC, whenever the timer fires."""
 
     def day_at(self, now: datetime) -> date:
-        return (now.astimezone(UTC) + _CLOCK_TOLERANCE).date()
+        return (now + _EARLY_AT_MOST).astimezone(UTC).date()
 
     def due_day(self, now: datetime, *, last_served: date | None) -> date | None:
         """The day whose run is to start now, None where it has had one."""
@@ -62,13 +66,16 @@ def daily_schedule(ncrontab: str, zone_name: str) -> DailySchedule:
     """The time of day that an NCRONTAB expression names, in a time zone.
 
     Raises:
-        ValueError: the expression names more than a time of day, or there is no such zone.
+        ValueError: the expression names more than a time of day or one after the day's last tick, or there is no such zone.
     """
     match = _DAILY.fullmatch(" ".join(ncrontab.split()))
     if not match:
         raise ValueError("with a time zone it must name one time of each day, such as 0 0 6 * * *")
     second, minute, hour = map(int, match.groups())
     try:
-        return DailySchedule(zone=ZoneInfo(zone_name), local_time=time(hour, minute, second))
+        schedule = DailySchedule(zone=ZoneInfo(zone_name), local_time=time(hour, minute, second))
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError("no such time of day, or no such IANA time zone (such as Europe/Berlin)") from None
+    if schedule.local_time > _LAST_TICK:
+        raise ValueError("with a time zone it must be 23:45 or earlier, the last tick of a day")
+    return schedule

@@ -299,13 +299,19 @@ class TestAScope:
         assert latest[("de", "latest:app")] == "later"
         assert latest[("de", "latest:network")] == DAILY
 
-    async def test_that_names_what_no_record_has_is_a_problem_and_not_health(self, world: ServiceWorld) -> None:
-        await run_daily(world, DurableHub(world.host), Scope(markets=("de", "xx"), stacks=("app", "nope")))
+    @pytest.mark.parametrize(
+        ("scope", "market"),
+        [
+            pytest.param(Scope(markets=("de", "xx"), stacks=("app",)), "xx", id="of a market"),
+            pytest.param(Scope(markets=("de",), stacks=("app", "nope")), "*", id="of a stack"),
+        ],
+    )
+    async def test_that_names_what_no_record_has_is_a_problem_and_not_health(
+        self, world: ServiceWorld, scope: Scope, market: str
+    ) -> None:
+        await run_daily(world, DurableHub(world.host), scope)
         report = report_of(world)
-        assert [(problem["market"], problem["code"]) for problem in report["problems"]] == [
-            ("*", "not_found"),
-            ("xx", "not_found"),
-        ]
+        assert [(problem["market"], problem["code"]) for problem in report["problems"]] == [(market, "not_found")]
         assert report["counts"] == {"healthy": 1}
 
 
