@@ -20,7 +20,7 @@ from rich.table import Table
 
 from adapters.bootstrap import spare_the_collector
 from bench.estates import BenchEstate
-from bench.orchestrating import simulate
+from bench.orchestrating import named, simulate
 from bench.reconciling import clear_results, reconcile
 from bench.requests import Account, send_again
 from tests.world.terraform_backend import TerraformWorld, run_terraform_world
@@ -166,10 +166,7 @@ def _by_number(world: TerraformWorld) -> Iterator[Row]:
 
 
 def _of_histories() -> Iterator[Row]:
-    few, many = (
-        asyncio.run(simulate([f"emea/market-{number:05d}" for number in range(count)], width=100))
-        for count in (2_500, 10_000)
-    )
+    few, many = (asyncio.run(simulate(named(count), width=100)) for count in (2_500, 10_000))
     growth = many.largest_history_events / few.largest_history_events
     yield Row(
         f"(e) events in the largest history at 10,000 markets ({len(many.instances)} orchestrations)",

@@ -1,9 +1,12 @@
 """A run of the service over any number of markets, simulated: the real orchestrators and activities on records in memory.
 
-What is measured is what Durable Functions keeps: the events and payloads of each orchestration's history.
+What is measured is what Durable Functions keeps: the events and payloads of each orchestration's history. Run as
+``python -m bench.orchestrating MARKETS WIDTH``, it prints them as JSON.
 """
 
+import asyncio
 import json
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -49,6 +52,18 @@ class Simulation:
     row: RunRow
     instances: Sequence[InstanceMeasures]
     most_at_once: int
+
+    def figures(self) -> dict[str, int | str]:
+        return {
+            "status": str(self.row.status),
+            "markets": self.row.markets,
+            "problems": self.row.problem_count,
+            "orchestrations": len(self.instances),
+            "most_at_once": self.most_at_once,
+            "largest_history_events": self.largest_history_events,
+            "largest_payload_bytes": self.largest_payload_bytes,
+            "largest_context_bytes": self.largest_context_bytes,
+        }
 
     @property
     def largest_history_events(self) -> int:
@@ -100,3 +115,13 @@ async def simulate(markets: Iterable[str], *, width: int) -> Simulation:
     return Simulation(
         row=row, instances=hub.measures(), most_at_once=hub.most_activities_at_once.get("reconcile_market", 0)
     )
+
+
+def named(count: int) -> list[str]:
+    """Names as a large estate has them."""
+    return [f"region-{number % 40:02d}/business-unit-{number % 7}/market-{number:05d}" for number in range(count)]
+
+
+if __name__ == "__main__":
+    market_count, width = map(int, sys.argv[1:])
+    print(json.dumps(asyncio.run(simulate(named(market_count), width=width)).figures()))
