@@ -33,7 +33,7 @@ from reconcile.render.markdown import render_markdown
 from reconcile.render.terminal import render_terminal
 from reconcile.run import RunProgress, reconcile_estate
 from records.errors import TrueupError
-from records.names import is_run_id
+from records.names import is_named_by_the_service, is_run_id
 from records.report import MarketOutcome, Report, RunSummary
 from records.results import Run
 from records.runs import EXIT_RUN_FAILED
@@ -229,8 +229,12 @@ def _parsed_time(text: str | None) -> datetime | None:
 
 
 def _check_run_id(run_id: str | None) -> None:
-    if run_id is not None and not is_run_id(run_id):
+    if run_id is None:
+        return
+    if not is_run_id(run_id):
         raise typer.BadParameter("--run-id: letters, digits, '.', '_' and '-', 64 at most")
+    if is_named_by_the_service(run_id):
+        raise typer.BadParameter("--run-id: names that begin with 'daily-' or 'request-' are the service's runs")
 
 
 def main() -> None:

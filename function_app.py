@@ -14,7 +14,7 @@ from adapters.settings import load_settings
 from adapters.telemetry import configure_telemetry, invocation_span
 from reconcile.market import Rules
 from reconcile.service import answers, asking, checking, finishing, messages, orchestration, planning, starting
-from reconcile.service.schedule import TICK, FiredSchedule, Schedule, daily_schedule
+from reconcile.service.schedule import TICK, Schedule, daily_schedule, fired_schedule
 from reconcile.service.service import Service
 from records.engine import RunRequest
 from records.errors import SettingsError
@@ -27,7 +27,7 @@ spare_the_collector()
 
 def _schedule() -> Schedule:
     if settings.reconcile_time_zone is None:
-        return FiredSchedule()
+        return fired_schedule(settings.reconcile_schedule)
     try:
         return daily_schedule(settings.reconcile_schedule, settings.reconcile_time_zone)
     except ValueError as error:

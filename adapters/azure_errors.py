@@ -43,7 +43,7 @@ def translated(place: object) -> Iterator[None]:
 def translate(error: AzureError, place: str) -> StoreError:
     """The trueup error for an SDK error: by its status and the service's error code, else by its kind."""
     reason = _reason(error)
-    if isinstance(error, ClientAuthenticationError):
+    if isinstance(error, ClientAuthenticationError) and error.response is not None:
         return AccessDeniedError(place, reason)
     if not isinstance(error, HttpResponseError):
         return StoreUnavailableError(place, reason)

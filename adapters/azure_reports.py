@@ -19,7 +19,8 @@ from records.timestamps import format_utc, parse_utc
 _STARTED_AT: Final = "run_started_at"
 _ATTEMPTS: Final = 5
 _CONTAINER_MISSING: Final = "ContainerNotFound"
-_WRITTEN_BY_ANOTHER_RUN: Final = {"ConditionNotMet", "BlobAlreadyExists"}
+_WRITTEN_BY_ANOTHER_RUN: Final = {"ConditionNotMet", "BlobAlreadyExists", "InvalidBlockList"}
+"""The last where another's commit discarded the blocks of ours."""
 
 
 class AzureReportStore:

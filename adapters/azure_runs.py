@@ -59,15 +59,20 @@ class AzureRunStore:
 
     async def prune_runs(self, *, started_before: datetime) -> Sequence[str]:
         with reading(RUNS_TABLE):
-            # By the column and not by the keys: a run whose second row was never written goes all the same.
             found = self._table.query_entities(
-                "PartitionKey eq @partition and started_at lt @cutoff",
-                parameters={"partition": RUNS_PARTITION, "cutoff": started_before},
-                select=["PartitionKey", "RowKey", "run_id"],
+                "PartitionKey eq @partition and RowKey gt @first and RowKey lt @end",
+                parameters={
+                    "partition": RUNS_PARTITION,
+                    "first": f"{newest_first(started_before)};",
+                    "end": _AFTER_ALL_STARTS,
+                },
+                select=["RowKey", "run_id"],
             )
-            rows = [row async for row in found]
-            await delete_rows(self._table, rows)
-            return sorted({str(row["run_id"]) for row in rows})
+            old = {str(row["run_id"]): str(row["RowKey"]) async for row in found}
+            # Its row under its start goes last: while that is there, a later run finds what is left.
+            for keys in ([run_by_id_key(run_id) for run_id in old], list(old.values())):
+                await delete_rows(self._table, [{"PartitionKey": RUNS_PARTITION, "RowKey": key} for key in keys])
+            return sorted(old)
         return []
 
 

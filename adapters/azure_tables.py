@@ -21,6 +21,7 @@ WORK_TABLE: Final = "reconcilework"
 ROWS_PER_TRANSACTION: Final = 100
 REPLACE: Final[dict[str, Any]] = {"mode": "replace"}
 TABLE_MISSING: Final = "TableNotFound"
+_NOT_FOUND: Final = 404
 _RETRIED: Final = frozenset({"POST"})
 """A transaction is a POST, which azure-core leaves alone as a rule; ours can be sent again."""
 
@@ -70,7 +71,15 @@ async def submit(table: TableClient, operations: Sequence[Operation]) -> None:
 
 
 async def delete_rows(table: TableClient, rows: Sequence[Mapping[str, Any]]) -> int:
-    """Removes rows of one partition; returns how many."""
+    """Removes rows of one partition; returns how many. One that is gone already, by another run's hand, is no matter."""
     for start in range(0, len(rows), ROWS_PER_TRANSACTION):
-        await submit(table, [("delete", dict(row), {}) for row in rows[start : start + ROWS_PER_TRANSACTION]])
+        some = rows[start : start + ROWS_PER_TRANSACTION]
+        try:
+            await submit(table, [("delete", dict(row), {}) for row in some])
+        except HttpResponseError as error:
+            if error.status_code != _NOT_FOUND:
+                raise
+            for row in some:
+                # Alone, the SDK takes a row that is not there for deleted.
+                await table.delete_entity(row["PartitionKey"], row["RowKey"])
     return len(rows)

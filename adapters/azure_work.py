@@ -1,20 +1,21 @@
 """What a run spread over many machines has to do and has done, in Azure Table Storage.
 
-Table ``reconcilework``: a partition a run, with the rows ``plan:{digest}``, ``page:{digest}:{lane}:{number}`` and
-``outcome:{market}!{part}``. An outcome is JSON, compressed, and split where it is larger than a property may be (64 KiB).
+Table ``reconcilework``: a partition a run, with the rows ``plan:{digest}``, ``page:{digest}:{lane}:{number}``,
+``outcome:{market}!{part}`` and ``late:{market}``. An outcome is JSON, compressed, and split where it is larger than a property
+may be (64 KiB).
 """
 
 import gzip
 import hashlib
 import zlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
 from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableEntity
 from azure.data.tables.aio import TableClient, TableServiceClient
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from adapters.azure_errors import translated
 from adapters.azure_tables import (
@@ -31,7 +32,7 @@ from adapters.table_keys import market_key, starting_with
 from records.errors import StoreUnavailableError
 from records.names import is_market_key
 from records.plans import Page, Plan
-from records.report import MarketOutcome
+from records.report import MarketOutcome, Problem
 
 _PART_BYTES: Final = 60_000
 _MOST_PARTS: Final = 50
@@ -39,6 +40,10 @@ _MOST_PARTS: Final = 50
 _PLAN: Final = "plan"
 _PAGE: Final = "page"
 _OUTCOME: Final = "outcome"
+_LATE: Final = "late"
+_PROBLEMS: Final = TypeAdapter(list[Problem])
+_MOST_LATE_PROBLEMS: Final = 20
+"""So that they fit in one property; a report has them all."""
 _PART: Final = "!"
 """Stands in no market's key and sorts before all that does, so that the parts of an outcome follow each other."""
 _RANGE: Final = "PartitionKey eq @partition and RowKey ge @first and RowKey lt @end"
@@ -57,13 +62,7 @@ class AzureWorkStore:
         ]
         # The plan's own row comes last: where it is, all its pages are.
         rows.append({"RowKey": _plan_key(plan.digest), "plan": plan.model_dump_json()})
-        operations: list[Operation] = [("upsert", row | {"PartitionKey": run_id}, REPLACE) for row in rows]
-
-        async def write() -> None:
-            for start in range(0, len(operations), ROWS_PER_TRANSACTION):
-                await submit(self._table, operations[start : start + ROWS_PER_TRANSACTION])
-
-        await writing(self._service, WORK_TABLE, write)
+        await self._submit_all([("upsert", row | {"PartitionKey": run_id}, REPLACE) for row in rows])
 
     async def plan(self, *, run_id: str, digest: str) -> Plan | None:
         row = await self._row(run_id, _plan_key(digest))
@@ -112,6 +111,25 @@ class AzureWorkStore:
                 return outcome
         return None
 
+    async def save_late_problems(self, *, run_id: str, by_market: Mapping[str, Sequence[Problem]]) -> None:
+        operations: list[Operation] = [
+            (
+                "upsert",
+                {
+                    "PartitionKey": run_id,
+                    "RowKey": _late_key(market),
+                    "problems": _PROBLEMS.dump_json(list(problems[:_MOST_LATE_PROBLEMS])).decode(),
+                },
+                REPLACE,
+            )
+            for market, problems in by_market.items()
+        ]
+        await self._submit_all(operations)
+
+    async def late_problems(self, *, run_id: str, market: str) -> Sequence[Problem]:
+        row = await self._row(run_id, _late_key(market))
+        return _PROBLEMS.validate_json(str(row["problems"])) if row else []
+
     async def outcome_count(self, *, run_id: str) -> int:
         first_part = f"{_PART}{0:02d}"
         with reading(WORK_TABLE):
@@ -125,6 +143,13 @@ class AzureWorkStore:
                 "PartitionKey eq @partition", parameters={"partition": run_id}, select=["PartitionKey", "RowKey"]
             )
             await delete_rows(self._table, [row async for row in rows])
+
+    async def _submit_all(self, operations: Sequence[Operation]) -> None:
+        async def write() -> None:
+            for start in range(0, len(operations), ROWS_PER_TRANSACTION):
+                await submit(self._table, operations[start : start + ROWS_PER_TRANSACTION])
+
+        await writing(self._service, WORK_TABLE, write)
 
     async def _row(self, run_id: str, key: str) -> TableEntity | None:
         with translated(WORK_TABLE), suppress(ResourceNotFoundError):
@@ -172,6 +197,10 @@ def _plan_key(digest: str) -> str:
 
 def _page_key(digest: str, lane: int, number: int) -> str:
     return f"{_PAGE}:{digest}:{lane:04d}:{number:06d}"
+
+
+def _late_key(market: str) -> str:
+    return f"{_LATE}:{_spelling(market)}"
 
 
 def _outcome_key(market: str, part: int) -> str:

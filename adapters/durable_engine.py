@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from typing import Final, Protocol
 
 import aiohttp
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
-from records.engine import Instance, InstanceState, RunRequest
+from records.engine import Instance, InstanceState, NoSuchMessageError, RunRequest
 from records.errors import EngineUnavailableError
 
 
@@ -94,7 +94,7 @@ def _is_an_error(status: OrchestrationStatus) -> bool:
 def _request(value: object) -> RunRequest | None:
     try:
         return RunRequest.from_json(value)
-    except ValidationError:
+    except NoSuchMessageError:
         return None
 
 

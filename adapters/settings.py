@@ -16,6 +16,9 @@ _PUBLIC_CLOUD_AND_SOVEREIGN: Final = (
 )
 
 
+_NCRONTAB_FIELDS: Final = 6
+
+
 def _comma_separated(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
@@ -90,6 +93,13 @@ class Settings(BaseSettings):
         if url is not None and host_of(url) is None:
             raise ValueError("must be a plain https URL such as https://contosotf.blob.core.windows.net")
         return url
+
+    @field_validator("reconcile_schedule")
+    @classmethod
+    def _six_fields(cls, schedule: str) -> str:
+        if len(schedule.split()) != _NCRONTAB_FIELDS:
+            raise ValueError("must have the six fields of NCRONTAB, seconds first, such as 0 0 6 * * *")
+        return schedule
 
     @field_validator("state_account_host_suffixes")
     @classmethod

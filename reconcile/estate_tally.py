@@ -20,12 +20,14 @@ class EstateTally:
 
     tally: Tally = field(default_factory=Tally)
     unregistered: tuple[str, ...] = ()
+    late: dict[str, list[Problem]] = field(default_factory=dict)
+    """The problems of a market that its own outcome does not have, since only all markets together show them."""
     _named: set[str] = field(default_factory=set)
     _unread: set[str] = field(default_factory=set)
 
     def add(self, outcome: MarketOutcome) -> None:
         self.tally.add(outcome)
-        self.tally.problems += shared_states(outcome, self._named)
+        self._add_late(shared_states(outcome, self._named))
         self._named.update(outcome.states)
         if not outcome.names_all_its_states:
             self._unread.add(f"{outcome.market}/")
@@ -37,7 +39,12 @@ class EstateTally:
         """Markets that nothing has come of: each is a problem, so that none falls silent."""
         for market in sorted(markets):
             self._unread.add(f"{market}/")
-            self.add_problems([Problem.of(market, not_checked(market))])
+            self._add_late([Problem.of(market, _not_checked(market))])
+
+    def _add_late(self, problems: Iterable[Problem]) -> None:
+        for problem in problems:
+            self.add_problems([problem])
+            self.late.setdefault(problem.market, []).append(problem)
 
     async def find_unregistered_states(self, records: RecordReader) -> None:
         """Once all markets of the estate are added: else nearly all states would seem to be such."""
@@ -52,12 +59,12 @@ class EstateTally:
         return self.tally.summary(run=run, finished_at=finished_at, unregistered_states=self.unregistered)
 
 
-def not_checked(market: str) -> Fault:
+def _not_checked(market: str) -> Fault:
     return Fault(
         code=FaultCode.NOT_CHECKED,
         record=RecordKind.REGISTRY,
         blob=registry_blob(market),
-        message="the run ended without an outcome for it: each try to reconcile it failed or was cut off",
+        message="the run ended without an outcome for it: each try failed, was cut off, or was not come to",
         remedy="Look at the app's log for the market's name, then run again.",
     )
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from reconcile.compare import StackIdentity, compare
 from reconcile.stack_readings import entry_reading, read_stack
+from reconcile.transience import may_pass
 from records.errors import StoreError
 from records.faults import Fault, FaultCode, RecordKind
 from records.names import is_market_key, is_stack_name, market_and_stack_of_tracker_blob, registry_blob
@@ -48,12 +49,13 @@ class MarketReconciler:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     async def reconcile(
-        self, market: str, *, tracked: Set[str] | None = None, wanted: Collection[str] = ()
+        self, market: str, *, tracked: Set[str] | None = None, wanted: Collection[str] = (), tries_left: int = 0
     ) -> MarketOutcome:
         """The outcome of one market; what cannot be read of it is in ``problems``, and nothing is raised for it.
 
         ``tracked`` are the stacks that have a tracker, where a listing of the whole estate has told; else they are listed.
-        ``wanted`` are the stacks to look at, where not all.
+        ``wanted`` are the stacks to look at, where not all. Where ``tries_left`` are to come and a fault that may pass has
+        cost a stack its verdict, nothing is kept: the next try would compare with what this one could not read.
         """
         if not is_market_key(market):
             return _outcome_of_fault(market, _bad_market_name(market))
@@ -68,14 +70,15 @@ class MarketReconciler:
             return _outcome_of_fault(market, fault)
         named = set(registry.record.stacks) if isinstance(registry, Present) else set()
         if not tracked and not isinstance(registry, Present):
-            return _outcome_of_fault(market, _vanished(market) if was_listed else _not_found(market))
+            return _outcome_of_fault(market, _vanished(market) if was_listed else not_found(market))
         stacks = sorted(name for name in named | tracked if is_stack_name(name) and (not wanted or name in wanted))
         faults = _bad_stack_names(market, registry, named, tracked)
         previous, unreadable_history = await self._previous(market)
         results = await self._compare_twice(market, stacks, registry, previous)
         # Written over a history that could not be read, the results would forget since when each verdict has stood.
         coverage = Coverage.SOME_STACKS if wanted else Coverage.WHOLE_MARKET
-        faults += unreadable_history or await self._keep(market, results, previous, coverage)
+        if not tries_left or not may_pass(results, faults):
+            faults += unreadable_history or await self._keep(market, results, previous, coverage)
         locations = registry.record.locations() if isinstance(registry, Present) else []
         return MarketOutcome(
             market=market,
@@ -189,7 +192,7 @@ def _vanished(market: str) -> Fault:
     )
 
 
-def _not_found(market: str) -> Fault:
+def not_found(market: str) -> Fault:
     return Fault(
         code=FaultCode.NOT_FOUND,
         record=RecordKind.REGISTRY,

@@ -3,10 +3,14 @@
 from enum import StrEnum
 from typing import Protocol, Self
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from records.results import Run
 from records.runs import WHOLE_SCOPE, Scope, Trigger
+
+
+class NoSuchMessageError(ValueError):
+    """Something else than the message that was expected; the text names the fields that are wrong, and no value."""
 
 
 class Message(BaseModel):
@@ -24,9 +28,13 @@ class Message(BaseModel):
         """From plain values, or from JSON text, as a history gives an input.
 
         Raises:
-            ValidationError: it is no such message.
+            NoSuchMessageError: it is no such message.
         """
-        return cls.model_validate_json(value) if isinstance(value, str) else cls.model_validate(value)
+        try:
+            return cls.model_validate_json(value) if isinstance(value, str) else cls.model_validate(value)
+        except ValidationError as error:
+            wrong = [".".join(map(str, detail["loc"])) for detail in error.errors(include_input=False)]
+            raise NoSuchMessageError(f"no {cls.__name__}: {', '.join(wrong)}") from None
 
 
 class RunRequest(Message):

@@ -10,10 +10,10 @@
     └── StoreError                 storage said no: carries the container and the blob
         ├── BlobMissingError       404 on the blob
         ├── ContainerMissingError  404 on the container or table
-        ├── AccessDeniedError      401, 403, or no credential
+        ├── AccessDeniedError      401, 403
         ├── AccountNotAllowedError a storage account that the settings do not allow
         ├── BlobChangedError       412: it changed between two reads
-        └── StoreUnavailableError  throttled, down or cut off, after every retry
+        └── StoreUnavailableError  throttled, down or cut off, after every retry; or no identity could sign in
 
 The first two end a run, and so does a StoreError when the registry is listed; what is wrong with one record is data.
 """
@@ -66,7 +66,7 @@ class ContainerMissingError(StoreError):
 
 
 class AccessDeniedError(StoreError):
-    """The identity may not, or there is none."""
+    """The identity may not."""
 
 
 class AccountNotAllowedError(StoreError):
@@ -78,4 +78,4 @@ class BlobChangedError(StoreError):
 
 
 class StoreUnavailableError(StoreError):
-    """Throttled, down, timed out or cut off, and still so after every retry."""
+    """Throttled, down, timed out or cut off, and still so after every retry; or no identity could sign in."""

@@ -18,6 +18,9 @@ MARKET_MAX_LENGTH: Final = 400
 MarketKey = Annotated[str, StringConstraints(pattern=MARKET_PATTERN, max_length=MARKET_MAX_LENGTH)]
 StackName = Annotated[str, StringConstraints(pattern=STACK_PATTERN)]
 
+DAILY_RUN: Final = "daily"
+REQUESTED_RUN: Final = "request"
+
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MARKET = re.compile(rf"{_SEGMENT}(/{_SEGMENT})*")
 _STACK = re.compile(_SEGMENT)
@@ -35,6 +38,11 @@ def is_stack_name(text: str) -> bool:
 
 def is_run_id(text: str) -> bool:
     return _RUN_ID.fullmatch(text) is not None
+
+
+def is_named_by_the_service(run_id: str) -> bool:
+    """Whether a run's id is of the form that the service gives its own runs."""
+    return run_id.startswith((f"{DAILY_RUN}-", f"{REQUESTED_RUN}-"))
 
 
 def registry_blob(market: str) -> str:

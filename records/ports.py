@@ -11,7 +11,7 @@ from typing import Protocol
 from records.plans import Page, Plan
 from records.readings import ContentSighting, Reading, StateHead
 from records.registry import RegistryRecord, StateLocation
-from records.report import MarketOutcome, Report
+from records.report import MarketOutcome, Problem, Report
 from records.results import Coverage, Run, StackResult, StoredResult
 from records.runs import RunRow
 from records.tracker import TrackerRecord
@@ -120,6 +120,11 @@ class WorkStore(Protocol):
         """In no order. One of a form that this version cannot read, or that is not there whole, is left out."""
 
     async def outcome(self, *, run_id: str, market: str) -> MarketOutcome | None: ...
+
+    async def save_late_problems(self, *, run_id: str, by_market: Mapping[str, Sequence[Problem]]) -> None:
+        """What only the end of a run showed of a market; replaces what an earlier try of the same run left."""
+
+    async def late_problems(self, *, run_id: str, market: str) -> Sequence[Problem]: ...
 
     async def outcome_count(self, *, run_id: str) -> int: ...
 

@@ -58,7 +58,8 @@ class RunRow(BaseModel):
     """A run as the table keeps it: of bounded size, however many markets could not be read.
 
     ``markets`` is how many were looked at, of ``expected_markets``; ``unread_markets`` of these have no verdicts. Both are
-    None in rows of before they were counted. ``finished_at`` is None while it runs.
+    None in rows of before they were counted. ``finished_at`` is None while it runs. ``reason`` says why it failed; ``reports``
+    are the blobs that its report is in.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -75,6 +76,8 @@ class RunRow(BaseModel):
     counts: dict[Verdict, int] = {}
     problem_count: int = 0
     unregistered_state_count: int = 0
+    reason: str | None = None
+    reports: tuple[str, ...] = ()
 
     @property
     def exit_status(self) -> int | None:

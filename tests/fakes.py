@@ -14,7 +14,7 @@ from records.locks import read_lock
 from records.plans import Page, Plan
 from records.ports import Clock
 from records.readings import BlobFacts, ContentSighting
-from records.report import MarketOutcome
+from records.report import MarketOutcome, Problem
 from records.results import Coverage, Run, StackResult, StoredResult
 from records.runs import RunRow
 
@@ -256,6 +256,7 @@ class MemoryWorkStore:
         self._plans: dict[tuple[str, str], str] = {}
         self._pages: dict[tuple[str, str], dict[tuple[int, int], str]] = {}
         self._outcomes: dict[str, dict[str, str]] = {}
+        self._late: dict[tuple[str, str], Sequence[Problem]] = {}
         self._refusals: dict[str, StoreError] = {}
 
     def refuse(self, method: str, error: StoreError) -> None:
@@ -297,6 +298,14 @@ class MemoryWorkStore:
         text = self._outcomes.get(run_id, {}).get(market)
         return MarketOutcome.model_validate_json(text) if text else None
 
+    async def save_late_problems(self, *, run_id: str, by_market: Mapping[str, Sequence[Problem]]) -> None:
+        self._check("save_late_problems")
+        self._late |= {(run_id, market): tuple(problems) for market, problems in by_market.items()}
+
+    async def late_problems(self, *, run_id: str, market: str) -> Sequence[Problem]:
+        self._check("late_problems")
+        return self._late.get((run_id, market), ())
+
     async def outcome_count(self, *, run_id: str) -> int:
         self._check("outcome_count")
         return len(self._outcomes.get(run_id, {}))
@@ -305,6 +314,7 @@ class MemoryWorkStore:
         self._check("prune_work")
         self._outcomes.pop(run_id, None)
         self._plans = {key: text for key, text in self._plans.items() if key[0] != run_id}
+        self._late = {key: problems for key, problems in self._late.items() if key[0] != run_id}
         self._pages = {key: rows for key, rows in self._pages.items() if key[0] != run_id}
 
     def _check(self, method: str) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from traceback import format_tb
 from typing import Final
 
-from reconcile.estate_tally import not_checked
+from reconcile.market import not_found
 from reconcile.service.asking import (
     MOST_BODY_BYTES,
     BadRequestError,
@@ -190,15 +190,16 @@ async def _run(service: Service, engine: Engine, run_id: str) -> RunRow | None:
 
 
 async def _newest_problems(service: Service, market: str, stored: Iterable[StoredResult]) -> tuple[Problem, ...]:
-    """What the service's newest run of the whole estate could not read of a market, or that it did not come to it."""
+    """What the service's newest run of the whole estate could not read of a market, where no later run has looked at it."""
     newest = await _newest_of_the_estate(service, by=_SPREAD)
-    if newest is None:
+    looked_at = [item.run_started_at for item in stored]
+    if newest is None or (looked_at and min(looked_at) > newest.started_at):
         return ()
     outcome = await service.work.outcome(run_id=newest.run_id, market=market)
-    if outcome:
-        return outcome.problems
-    was_left_out = any(item.run_started_at < newest.started_at for item in stored)
-    return (Problem.of(market, not_checked(market)),) if was_left_out else ()
+    late = await service.work.late_problems(run_id=newest.run_id, market=market)
+    if outcome is None and not late and looked_at:
+        return (Problem.of(market, not_found(market)),)
+    return (*(outcome.problems if outcome else ()), *late)
 
 
 async def _newest_of_the_estate(service: Service, *, by: Container[Trigger] = tuple(Trigger)) -> RunRow | None:

@@ -1,5 +1,6 @@
 """The last activity of a run: what all markets came to, as reports, as a row, and as telemetry."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Final
@@ -21,17 +22,13 @@ from records.ports import Spool
 from records.report import WHOLE_ESTATE, Problem, Report
 from records.runs import RunRow, RunStatus
 
+_LOG: Final = logging.getLogger(__name__)
 LATEST: Final = "latest"
 _FORMATS: Final[dict[str, tuple[str, Callable[[Report], Iterator[str]]]]] = {
     "json": ("application/json", render_json),
     "md": ("text/markdown; charset=utf-8", render_markdown),
     "html": ("text/html; charset=utf-8", render_html),
 }
-
-
-def report_names(run_id: str) -> dict[str, str]:
-    """The blobs that a run's report is in, by format."""
-    return {suffix: f"{run_id}.{suffix}" for suffix in _FORMATS}
 
 
 async def finish_run(service: Service, request: FinishRequest) -> RunRow:
@@ -49,10 +46,13 @@ async def finish_run(service: Service, request: FinishRequest) -> RunRow:
             await tally.find_unregistered_states(service.records)
         finished_at = service.clock()
         report = Report(summary=tally.summary(run=asked.run, finished_at=finished_at), results=spool)
-        tally.add_problems(await _save_reports(service, asked, report))
+        kept, problems = await _save_reports(service, asked, report)
+        tally.add_problems(problems)
         # Again, since a report that could not be kept is a problem that only the row can tell.
         report = Report(summary=tally.summary(run=asked.run, finished_at=finished_at), results=spool)
-        row = report.summary.row(trigger=asked.trigger, scope=asked.scope, expected_markets=plan.market_count)
+        row = report.summary.row(
+            trigger=asked.trigger, scope=asked.scope, expected_markets=plan.market_count
+        ).model_copy(update={"reports": kept})
         if before is None or before.status is RunStatus.RUNNING:
             # Before the row says that the run has ended: told twice is better than never.
             await service.telemetry.run_ended(row=row, report=report)
@@ -74,8 +74,9 @@ async def fail_run(service: Service, request: FailRequest) -> RunRow:
     if before and before.status is not RunStatus.RUNNING:
         return before
     row = (before or running(request.request, market_count=None)).model_copy(
-        update={"status": RunStatus.FAILED, "finished_at": service.clock()}
+        update={"status": RunStatus.FAILED, "finished_at": service.clock(), "reason": request.reason}
     )
+    _LOG.error("run %s failed: %s", row.run_id, request.reason)
     await service.telemetry.run_ended(row=row, report=None)
     await service.runs.save_run(row=row)
     return row
@@ -100,26 +101,34 @@ async def _add_up(service: Service, request: FinishRequest, spool: Spool) -> tup
             spool.add(outcome)
             found_stacks.update(result.stack for result in outcome.results)
     tally.add_unchecked(missing)
-    if not any(problem.costs_verdicts for problem in tally.tally.problems):
-        # A market that could not be read may well have the stack.
-        tally.add_problems(_of_unknown_stacks(request.request, found_stacks))
+    tally.add_problems(_of_unknown_stacks(request.request, found_stacks))
+    await service.work.save_late_problems(run_id=run_id, by_market=tally.late)
     return tally, plan
 
 
-async def _save_reports(service: Service, asked: RunRequest, report: Report) -> list[Problem]:
-    """Writes the report in each format. What cannot be kept is a problem, and takes nothing from the verdicts."""
-    problems = []
+async def _save_reports(service: Service, asked: RunRequest, report: Report) -> tuple[tuple[str, ...], list[Problem]]:
+    """Writes the report in each format, and gives the run's own blobs. What cannot be kept is a problem, and takes nothing from
+    the verdicts.
+    """
+    kept, problems = [], []
     for suffix, (media_type, render) in _FORMATS.items():
-        names = [f"{asked.run.run_id}.{suffix}"]
+        own = f"{asked.run.run_id}.{suffix}"
+        names = [own]
         if asked.scope.is_whole_estate:
             names.append(f"{LATEST}.{suffix}")
         try:
             await service.reports.save_report(
-                names=names, chunks=render(report), media_type=media_type, started_at=asked.run.started_at
+                names=names, chunks=_lazily(render, report), media_type=media_type, started_at=asked.run.started_at
             )
+            kept.append(own)
         except StoreError as error:
             problems.append(of_the_estate(error, RecordKind.RESULTS))
-    return problems
+    return tuple(kept), problems
+
+
+def _lazily(render: Callable[[Report], Iterator[str]], report: Report) -> Iterator[str]:
+    """Begins to render where the first chunk is taken, since some formats go through all results before that."""
+    yield from render(report)
 
 
 async def _prune(service: Service, row: RunRow) -> None:
@@ -138,8 +147,8 @@ def _of_unknown_stacks(asked: RunRequest, found: set[str]) -> list[Problem]:
                 record=RecordKind.REGISTRY,
                 blob=registry_blob(asked.scope.markets[0]) if len(asked.scope.markets) == 1 else "*",
                 field=f"stacks.{stack}",
-                message=f"no market that was looked at has a stack {stack}",
-                remedy="Correct the stack's name in the request, or restore its entry in the registry.",
+                message=f"no market that could be read has a stack {stack}",
+                remedy="Mend the markets that could not be read; else correct the name, or restore the stack's entry.",
             ),
         )
         for stack in unknown

@@ -9,16 +9,17 @@ import re
 from datetime import date, datetime
 from typing import Final
 
+from records.names import DAILY_RUN, REQUESTED_RUN
 from records.results import Run
 from records.runs import WHOLE_SCOPE, Scope
 
-_DAILY: Final = re.compile(r"daily-(\d{4}-\d{2}-\d{2})")
-_ON_DEMAND: Final = re.compile(r"(request-[0-9a-f]{16})-\d{8}T\d{9}Z")
+_DAILY: Final = re.compile(rf"{DAILY_RUN}-(\d{{4}}-\d{{2}}-\d{{2}})")
+_ON_DEMAND: Final = re.compile(rf"({REQUESTED_RUN}-[0-9a-f]{{16}})-\d{{8}}T\d{{9}}Z")
 _DIGITS: Final = 16
 
 
 def daily_run(day: date, *, started_at: datetime) -> Run:
-    return Run(run_id=f"daily-{day.isoformat()}", started_at=started_at)
+    return Run(run_id=f"{DAILY_RUN}-{day.isoformat()}", started_at=started_at)
 
 
 def day_of(run_id: str) -> date | None:
@@ -44,6 +45,6 @@ def instance_of(run_id: str) -> str | None:
 
 def _name_of(scope: Scope) -> str:
     if scope == WHOLE_SCOPE:
-        return f"request-{'0' * _DIGITS}"
+        return f"{REQUESTED_RUN}-{'0' * _DIGITS}"
     digest = hashlib.sha256(scope.normalised().model_dump_json().encode()).hexdigest()
-    return f"request-{digest[:_DIGITS]}"
+    return f"{REQUESTED_RUN}-{digest[:_DIGITS]}"

@@ -32,11 +32,12 @@ class PageReply(Message):
 
 
 class MarketRequest(Message):
-    """One market of a run; ``stacks`` are those to look at, where not all."""
+    """One market of a run; ``stacks`` are those to look at, where not all. ``tries_left`` may follow this one."""
 
     run: Run
     market: str
     stacks: tuple[str, ...] = ()
+    tries_left: int = 0
 
 
 class Verdicts(StrEnum):

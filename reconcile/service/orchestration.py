@@ -32,6 +32,10 @@ WAITS_BEFORE_ANOTHER_TRY: Final = (timedelta(seconds=30), timedelta(minutes=2))
 """Long enough for a throttled account to recover; the SDK's own retries, of seconds, have failed by then."""
 
 
+RUN_LIMIT: Final = timedelta(hours=8)
+"""With every account out of reach a large estate would take days, and the next day's run would start on top of it."""
+
+
 class Task(Protocol):
     """Something scheduled, of which a yield gives the result or raises the failure."""
 
@@ -88,8 +92,13 @@ def reconcile_lane(context: Context) -> Steps:
     except _StepFailedError:
         # Its markets have no outcome then, and the report says of each that it was not checked.
         pass
-    if lane.page + 1 < lane.page_count:
+    if lane.page + 1 < lane.page_count and not _is_over(context, lane):
         context.continue_as_new(lane.model_copy(update={"page": lane.page + 1}).to_json())
+
+
+def _is_over(context: Context, lane: LaneRequest) -> bool:
+    """Whether the run has had its time. What is left then has no outcome, and the report says so of each market."""
+    return context.current_utc_datetime - lane.run.started_at > RUN_LIMIT
 
 
 def _run_lanes(context: Context, request: RunRequest, plan: PlanReply) -> Steps:
@@ -111,19 +120,25 @@ def _run_lanes(context: Context, request: RunRequest, plan: PlanReply) -> Steps:
 
 def _reconcile_each(context: Context, lane: LaneRequest, markets: Sequence[str]) -> Steps:
     """Every market once, then those that may do better once more, and after a longer wait once again."""
-    waiting = yield from _try_each(context, lane, markets)
+    tries_left = len(WAITS_BEFORE_ANOTHER_TRY)
+    waiting = yield from _try_each(context, lane, markets, tries_left)
     for wait in WAITS_BEFORE_ANOTHER_TRY:
         if not waiting:
             return
         yield context.create_timer(context.current_utc_datetime + wait)
-        waiting = yield from _try_each(context, lane, waiting)
+        tries_left -= 1
+        waiting = yield from _try_each(context, lane, waiting, tries_left)
 
 
-def _try_each(context: Context, lane: LaneRequest, markets: Iterable[str]) -> Generator[Task, object, list[str]]:
+def _try_each(
+    context: Context, lane: LaneRequest, markets: Iterable[str], tries_left: int
+) -> Generator[Task, object, list[str]]:
     """The markets that are worth another try."""
     waiting = []
     for market in markets:
-        request = MarketRequest(run=lane.run, market=market, stacks=lane.stacks)
+        if _is_over(context, lane):
+            return []
+        request = MarketRequest(run=lane.run, market=market, stacks=lane.stacks, tries_left=tries_left)
         try:
             reply = MarketReply.from_json((yield context.call_activity(RECONCILE_MARKET, request.to_json())))
         except Exception:  # noqa: BLE001 (Durable raises a plain Exception for a failed activity: a bad market ends no run)

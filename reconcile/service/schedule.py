@@ -15,7 +15,8 @@ TICK: Final = "0 */15 * * * *"
 """NCRONTAB. Every offset from UTC in use is a multiple of 15 minutes, so that a tick meets each zone's full hours."""
 
 _DAILY: Final = re.compile(r"(\d{1,2}) (\d{1,2}) (\d{1,2}) \* \* \*")
-_LAST_TICK: Final = time(23, 45)
+_LATEST: Final = time(23, 30)
+"""Leaves a tick of the same day to make up for one that is missed."""
 _EARLY_AT_MOST: Final = timedelta(seconds=1)
 """By how much a timer may fire early, and still means the moment that it was set for."""
 
@@ -48,10 +49,12 @@ class DailySchedule:
 
 @dataclass(frozen=True, slots=True)
 class FiredSchedule:
-    """One run on each day in UTC, whenever the timer fires."""
+    """One run on each day in UTC, whenever the timer fires: ``after_midnight`` is when it is set for, and may fire late."""
+
+    after_midnight: timedelta = timedelta()
 
     def day_at(self, now: datetime) -> date:
-        return (now + _EARLY_AT_MOST).astimezone(UTC).date()
+        return (now + _EARLY_AT_MOST - self.after_midnight).astimezone(UTC).date()
 
     def due_day(self, now: datetime, *, last_served: date | None) -> date | None:
         """The day whose run is to start now, None where it has had one."""
@@ -62,11 +65,20 @@ class FiredSchedule:
 Schedule = DailySchedule | FiredSchedule
 
 
+def fired_schedule(ncrontab: str) -> FiredSchedule:
+    """The schedule of a timer that is set by an NCRONTAB expression of any kind."""
+    match = _DAILY.fullmatch(" ".join(ncrontab.split()))
+    if not match:
+        return FiredSchedule()
+    second, minute, hour = map(int, match.groups())
+    return FiredSchedule(timedelta(hours=hour, minutes=minute, seconds=second))
+
+
 def daily_schedule(ncrontab: str, zone_name: str) -> DailySchedule:
     """The time of day that an NCRONTAB expression names, in a time zone.
 
     Raises:
-        ValueError: the expression names more than a time of day or one after the day's last tick, or there is no such zone.
+        ValueError: the expression names more than a time of day or one too late in it, or there is no such zone.
     """
     match = _DAILY.fullmatch(" ".join(ncrontab.split()))
     if not match:
@@ -76,6 +88,6 @@ def daily_schedule(ncrontab: str, zone_name: str) -> DailySchedule:
         schedule = DailySchedule(zone=ZoneInfo(zone_name), local_time=time(hour, minute, second))
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError("no such time of day, or no such IANA time zone (such as Europe/Berlin)") from None
-    if schedule.local_time > _LAST_TICK:
-        raise ValueError("with a time zone it must be 23:45 or earlier, the last tick of a day")
+    if schedule.local_time > _LATEST:
+        raise ValueError("with a time zone it must be 23:30 or earlier, so that a missed tick can be made up for")
     return schedule

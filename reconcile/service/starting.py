@@ -1,7 +1,7 @@
 """Starts a run once: the day's, and one on demand."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from enum import StrEnum
 
 from reconcile.service.identity import daily_run, day_of, instance_of, run_on_demand
@@ -57,8 +57,10 @@ async def start_on_demand(service: Service, engine: Engine, scope: Scope) -> Sta
     now = service.clock()
     run = run_on_demand(scope, started_at=now)
     instance_id = str(instance_of(run.run_id))
-    of_the_day = daily_run(service.schedule.day_at(now), started_at=now).run_id
-    for candidate in [instance_id, *([of_the_day] if scope.is_whole_estate else [])]:
+    today = service.schedule.day_at(now)
+    # Yesterday's may still be in work just after midnight.
+    of_the_days = [daily_run(day, started_at=now).run_id for day in (today, today - timedelta(days=1))]
+    for candidate in [instance_id, *(of_the_days if scope.is_whole_estate else [])]:
         running = await _running(engine, candidate)
         if running:
             return Started(running, StartedBy.AN_EARLIER_ONE)
@@ -80,7 +82,7 @@ async def _last_served(runs: RunStore) -> date | None:
     try:
         async for row in runs.runs():
             day = day_of(row.run_id)
-            if day:
+            if day and row.trigger is Trigger.TIMER:
                 return day
     except StoreError:
         return None

@@ -5,7 +5,6 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from reconcile.service.asking import FieldError
-from reconcile.service.finishing import report_names
 from reconcile.service.starting import Started, StartedBy
 from records.report import Problem
 from records.results import StackResult, StoredResult
@@ -59,6 +58,7 @@ class RunView(View):
     problem_count: int
     unregistered_state_count: int
     reports: dict[str, str]
+    reason: str | None
     remedy: str | None
 
     @classmethod
@@ -75,7 +75,8 @@ class RunView(View):
             counts=row.counts,
             problem_count=row.problem_count,
             unregistered_state_count=row.unregistered_state_count,
-            reports=report_names(row.run_id) if row.status is RunStatus.FINISHED else {},
+            reports={name.rpartition(".")[2]: name for name in row.reports},
+            reason=row.reason,
             remedy=_REMEDY_OF_A_FAILED_RUN if row.status is RunStatus.FAILED else None,
         )
 

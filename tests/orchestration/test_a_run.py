@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any, Final
 
 import pytest
@@ -9,9 +10,10 @@ import pytest
 from adapters.azure_tables import RESULTS_TABLE, RUNS_TABLE, WORK_TABLE
 from adapters.table_keys import market_key
 from reconcile.render.json import render_json
+from records.engine import RunRequest
 from records.report import Report
 from records.results import Run
-from records.runs import Scope
+from records.runs import Scope, Trigger
 from tests.estates import (
     entry,
     open_azure_records,
@@ -23,7 +25,7 @@ from tests.estates import (
 )
 from tests.service_world import DAILY, SIX, ServiceWorld, daily_request, open_service_world, run_daily
 from tests.world.azurite import Azurite
-from tests.world.durable import ActivityCall, CrashedError, DurableFaults, DurableHub, RuntimeStatus
+from tests.world.durable import ActivityCall, CrashedError, DurableFaults, DurableHub, RuntimeStatus, VirtualClock
 from tests.world.fault_proxy import FaultProxy
 from tests.world.faults import AnswerStatus, on
 
@@ -187,6 +189,38 @@ async def test_that_storage_throttles_at_first_is_tried_again_later(
         assert rule.is_spent
         assert [timer.delay_seconds for timer in hub.timers] == [30, 120]
         assert left_behind(world) == undisturbed
+
+
+async def test_whose_state_cannot_be_read_at_first_compares_with_the_day_before_and_not_with_that(
+    azurite: Azurite, fault_proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    through_proxy = azurite.connection_string_through(blob_url=fault_proxy.url)
+    async with open_service_world(azurite, monkeypatch, ESTATE_CONNECTION_STRING=through_proxy) as world:
+        put_healthy_market(world.estate, "de")
+        put_state(world.estate, "de", "network", 44)
+        world.set_clock(SIX - timedelta(days=1))
+        hub = DurableHub(world.host)
+        before = Run(run_id="daily-2026-11-24", started_at=SIX - timedelta(days=1))
+        request = RunRequest(run=before, trigger=Trigger.TIMER)
+        await hub.start("reconcile_estate", before.run_id, json.dumps(request.to_json()))
+        await hub.run(before.run_id)
+        world.set_clock(SIX)
+        rule = fault_proxy.inject(on("GET", "*/de/*.tfstate"), AnswerStatus(503, "ServerBusy"), times=8)
+        await run_daily(world, hub)
+        assert rule.is_spent
+        app, network = report_of(world)["results"]
+        assert (app["verdict"], app["healthy_since"]) == ("healthy", "2026-11-24T06:00:00Z")
+        assert (network["verdict"], network["first_seen_at"]) == ("pipeline_drift", "2026-11-24T06:00:00Z")
+
+
+async def test_that_has_had_its_eight_hours_leaves_the_rest_unchecked(world: ServiceWorld) -> None:
+    for market in ("de", "fr"):
+        put_healthy_market(world.estate, market)
+    hub = DurableHub(world.host, clock=VirtualClock(SIX + timedelta(hours=8, minutes=1)))
+    await run_daily(world, hub)
+    assert status_of(hub) is RuntimeStatus.COMPLETED
+    codes = {problem["market"]: problem["code"] for problem in report_of(world)["problems"]}
+    assert codes == {"de": "not_checked", "fr": "not_checked"}
 
 
 @pytest.mark.parametrize("at_once", [False, True], ids=["one after the other", "both at once"])

@@ -13,6 +13,7 @@ from azure.functions import HttpResponse
 
 from adapters.azure_tables import RUNS_TABLE
 from records.errors import EngineUnavailableError
+from records.runs import RunRow, Trigger
 from tests.estates import put_healthy_market, put_state
 from tests.service_world import API, DAILY, FUNCTION_KEY, SIX, ServiceWorld, open_service_world
 from tests.world.azurite import Azurite
@@ -154,6 +155,12 @@ class TestATick:
     async def test_and_another_at_the_same_moment_start_one(self, app: App) -> None:
         await asyncio.gather(*(app.world.host.tick(app.binding) for _ in range(5)))
         assert app.hub.started == [DAILY]
+
+    async def test_starts_a_run_though_one_of_the_terminal_is_named_like_a_day_to_come(self, app: App) -> None:
+        service = await app.world.host.module.service()
+        foreign = RunRow(run_id="daily-2027-01-01", started_at=SIX_IN_BERLIN, trigger=Trigger.TERMINAL)
+        await service.runs.save_run(row=foreign)
+        assert len(await app.tick(SIX_IN_BERLIN + TICK)) == 1
 
     @pytest.mark.parametrize("is_remembered", [True, False], ids=["which the engine knows", "which only its row tells"])
     async def test_starts_none_after_the_day_s_run_has_failed(self, app: App, is_remembered: bool) -> None:

@@ -231,7 +231,7 @@ class TestTheDocument:
     def test_asks_for_no_name_that_is_not_told(self) -> None:
         rows = documented("event | attribute | type | says")
         queries = re.findall(r"```kusto\n(AppEvents\n.*?)```", DOCUMENT, re.DOTALL)
-        assert len(queries) == DOCUMENT.count("```kusto") == 3
+        assert len(queries) == DOCUMENT.count("```kusto") == 4
         for query in queries:
             asked_of = re.findall(r'Name == "([\w.]+)"', query)
             told = {attribute for event, attribute, *_ in rows if event in asked_of}

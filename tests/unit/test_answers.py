@@ -77,7 +77,11 @@ def row(run: Run = DAILY, status: RunStatus = RunStatus.FINISHED, **changes: Any
 
 
 FINISHED: Final = row(
-    markets=3, unread_markets=1, counts={Verdict.HEALTHY: 4, Verdict.PIPELINE_DRIFT: 1}, problem_count=1
+    markets=3,
+    unread_markets=1,
+    counts={Verdict.HEALTHY: 4, Verdict.PIPELINE_DRIFT: 1},
+    problem_count=1,
+    reports=(f"{DAILY.run_id}.json", f"{DAILY.run_id}.html"),
 )
 RUNNING: Final = row(status=RunStatus.RUNNING)
 RUNNING_PART: Final = row(PART_RUN, RunStatus.RUNNING, trigger=Trigger.HTTP, scope=PART, expected_markets=1)
@@ -157,7 +161,7 @@ class TestARun:
         assert ("Retry-After" in answer.headers) == (status == "running")
         assert (view["exit_status"] is None) == (status == "running")
         assert (view["remedy"] is None) == (status != "failed")
-        assert (view["reports"] == {}) == (status != "finished")
+        assert set(view["reports"].values()) == set(known.row.reports if known.row and status == "finished" else ())
 
     @pytest.mark.parametrize("known", NO_RUNS)
     async def test_is_not_there(self, bench: ServiceBench, known: Known) -> None:
@@ -180,9 +184,9 @@ class TestARun:
             "unregistered_state_count": 0,
             "reports": {
                 "json": "daily-2026-11-25.json",
-                "md": "daily-2026-11-25.md",
                 "html": "daily-2026-11-25.html",
             },
+            "reason": None,
             "remedy": None,
         }
 

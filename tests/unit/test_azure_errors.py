@@ -135,8 +135,8 @@ WITHOUT_ANSWER: Final = [
     (ServiceResponseError("Connection aborted"), StoreUnavailableError),
     (ServiceResponseTimeoutError("timed out"), StoreUnavailableError),
     (IncompleteReadError("Response payload is not completed"), StoreUnavailableError),
-    (ClientAuthenticationError("no token"), AccessDeniedError),
-    (CredentialUnavailableError("no managed identity"), AccessDeniedError),
+    (ClientAuthenticationError("no token"), StoreUnavailableError),
+    (CredentialUnavailableError("no managed identity"), StoreUnavailableError),
 ]
 
 

@@ -440,10 +440,11 @@ class TestARunOfAPart:
             "network": DAILY.run_id,
         }
 
-    async def test_does_not_call_a_stack_unknown_that_it_could_not_look_for(self, bench: ServiceBench) -> None:
+    async def test_says_that_a_stack_is_in_no_market_that_could_be_read(self, bench: ServiceBench) -> None:
         bench.blobs.refuse(BlobPlace(container=CONTAINERS.registry, name="de/subscription.json"), FORBIDDEN)
         await run_through(bench, request_of(scope=Scope(markets=("de",), stacks=("app",))))
-        assert problems(bench) == [("de", "forbidden")]
+        assert problems(bench) == [("*", "not_found"), ("de", "forbidden")]
+        assert "no market that could be read" in summary_told(bench).problems[0].message
 
 
 class TestAReportThatCannotBeKept:
