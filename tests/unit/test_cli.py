@@ -175,7 +175,11 @@ def test_a_reader_that_has_read_enough_gets_no_traceback(healthy: Path) -> None:
         pytest.param(("reconcile", "--format", "pdf"), "pdf", id="an unknown format"),
         pytest.param(("reconcile", "--estate", "tests", "--as-of", "yesterday"), "--as-of", id="no time"),
         pytest.param(("reconcile", "--estate", "tests", "--run-id", "a/b"), "--run-id", id="no run id"),
-        pytest.param(("reconcile", "--estate", "tests", "--run-id", "daily-2026-11-25"), "service's runs", id="a run id of the service"),
+        pytest.param(
+            ("reconcile", "--estate", "tests", "--run-id", "daily-2026-11-25"),
+            "service's runs",
+            id="a run id of the service",
+        ),
         pytest.param(("reconcile", "--estate", "tests", "--output", "nowhere/x"), "nowhere", id="an output in no folder"),
         pytest.param(("reconcile", "--estate", "tests", "--output", ""), "folder", id="an output that is a folder"),
         pytest.param(("heal",), "heal", id="an unknown command"),
