@@ -170,7 +170,8 @@ def _start(
         # With port 0 the kernel chooses, and no other process can take the port in between.
         command += [f"--{service}Host={HOST}", f"--{service}Port=0"]
     if certificate is not None:
-        command += [f"--cert={certificate.certificate_file}", f"--key={certificate.key_file}"]
+        # Tokens are taken beside keys, and over HTTPS alone.
+        command += [f"--cert={certificate.certificate_file}", f"--key={certificate.key_file}", "--oauth", "basic"]
     with log_file.open("wb") as log:
         return subprocess.Popen(
             command,
