@@ -21,6 +21,8 @@ from tests.estates import delete_tables, open_azure_stores
 from tests.fakes import MemoryWorkStore
 from tests.unit.report_samples import problem, stack_result
 from tests.world.azurite import Azurite
+from tests.world.fault_proxy import FaultProxy
+from tests.world.faults import AnswerStatus, Delay, on
 
 pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body directly:ResourceWarning")
 
@@ -168,6 +170,37 @@ class TestAPlan:
         pages = [Page(lane=0, number=number, markets=markets) for number in range(100)]
         await world.store.save_plan(run_id=RUN, plan=plan(), pages=pages)
         assert await world.store.page(run_id=RUN, digest="d1", lane=0, number=99) == pages[99]
+
+
+@pytest.mark.azurite
+class TestAPlanWhoseWriteIsCutOff:
+    @pytest.mark.parametrize(
+        ("page_count", "written"),
+        [
+            pytest.param(250, 1, id="after the first of three transactions"),
+            pytest.param(250, 2, id="before the last of three transactions"),
+            pytest.param(100, 1, id="with nothing missing but its own row"),
+        ],
+    )
+    async def test_is_none_until_another_try_has_written_all_of_it(
+        self, azurite: Azurite, table_fault_proxy: FaultProxy, azure: InAzurite, page_count: int, written: int
+    ) -> None:
+        # A first write finds no table and begins again, which would be one transaction more.
+        await azure.store.save_plan(run_id="another", plan=plan(), pages=[])
+        pages = [Page(lane=0, number=number, markets=(f"m-{number}",)) for number in range(page_count)]
+        transactions = on("POST", "*/$batch")
+        table_fault_proxy.inject(transactions, Delay(0), times=written)
+        table_fault_proxy.inject(transactions, AnswerStatus(503, "ServerBusy"))
+        through_proxy = azurite.connection_string_through(table_url=table_fault_proxy.url)
+        async with open_azure_stores(through_proxy) as stores:
+            with pytest.raises(StoreUnavailableError):
+                await stores.work.save_plan(run_id=RUN, plan=plan(), pages=pages)
+            assert len(azure.keys()) == 100 * written
+            assert await azure.store.plan(run_id=RUN, digest="d1") is None
+            table_fault_proxy.heal()
+            await stores.work.save_plan(run_id=RUN, plan=plan(), pages=pages)
+        assert await azure.store.plan(run_id=RUN, digest="d1") == plan()
+        assert [page async for page in azure.store.pages(run_id=RUN, digest="d1")] == pages
 
 
 OUTCOMES: Final = [
@@ -393,3 +426,34 @@ class TestWhatCannotBeRead:
 
 def part_key(market: str, part: int) -> str:
     return f"outcome:{market_key(market)}!{part:02d}"
+
+
+class TestLateProblems:
+    async def test_are_read_back_by_market(self, world: World) -> None:
+        by_market = {
+            "de": [problem("de")],
+            "emea/fr": [problem("emea/fr"), problem("emea/fr")],
+            ODD_NAME: [problem(ODD_NAME)],
+        }
+        await world.store.save_late_problems(run_id=RUN, by_market=by_market)
+        for market, problems in by_market.items():
+            assert list(await world.store.late_problems(run_id=RUN, market=market)) == problems
+        assert list(await world.store.late_problems(run_id=RUN, market="uk")) == []
+        assert list(await world.store.late_problems(run_id="another", market="de")) == []
+
+    async def test_are_no_outcomes(self, world: World) -> None:
+        await world.store.save_late_problems(run_id=RUN, by_market={"de": [problem("de")]})
+        assert (await outcomes(world), await world.store.outcome_count(run_id=RUN)) == ([], 0)
+
+    async def test_of_more_markets_than_a_transaction_takes_are_all_kept_and_go_with_the_run(
+        self, world: World
+    ) -> None:
+        markets = [f"market-{number:03d}" for number in range(150)]
+        await world.store.save_late_problems(run_id=RUN, by_market={market: [problem(market)] for market in markets})
+        assert list(await world.store.late_problems(run_id=RUN, market=markets[-1])) == [problem(markets[-1])]
+        await world.store.prune_work(run_id=RUN)
+        assert list(await world.store.late_problems(run_id=RUN, market=markets[-1])) == []
+
+    async def test_of_no_market_are_nothing_to_write(self, world: World) -> None:
+        await world.store.save_late_problems(run_id=RUN, by_market={})
+        assert list(await world.store.late_problems(run_id=RUN, market="de")) == []
