@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from azure.core.exceptions import ResourceNotFoundError
+from azure.data.tables import TableEntity
 from azure.data.tables.aio import TableClient, TableServiceClient
 from pydantic import ValidationError
 
@@ -45,35 +46,34 @@ class AzureRunStore:
         return None
 
     async def runs(self, *, started_before: datetime | None = None) -> AsyncIterator[RunRow]:
-        first = f"{newest_first(started_before)};" if started_before else ""
         with reading(RUNS_TABLE):
-            rows = self._table.query_entities(
-                "PartitionKey eq @partition and RowKey gt @first and RowKey lt @end",
-                parameters={"partition": RUNS_PARTITION, "first": first, "end": _AFTER_ALL_STARTS},
-                results_per_page=100,
-            )
-            async for entity in rows:
+            async for entity in self._by_start(started_before):
                 row = _row(entity)
                 if row:
                     yield row
 
     async def prune_runs(self, *, started_before: datetime) -> Sequence[str]:
         with reading(RUNS_TABLE):
-            found = self._table.query_entities(
-                "PartitionKey eq @partition and RowKey gt @first and RowKey lt @end",
-                parameters={
-                    "partition": RUNS_PARTITION,
-                    "first": f"{newest_first(started_before)};",
-                    "end": _AFTER_ALL_STARTS,
-                },
-                select=["RowKey", "run_id"],
-            )
+            found = self._by_start(started_before, select=["RowKey", "run_id"])
             old = {str(row["run_id"]): str(row["RowKey"]) async for row in found}
             # Its row under its start goes last: while that is there, a later run finds what is left.
             for keys in ([run_by_id_key(run_id) for run_id in old], list(old.values())):
                 await delete_rows(self._table, [{"PartitionKey": RUNS_PARTITION, "RowKey": key} for key in keys])
             return sorted(old)
         return []
+
+    def _by_start(
+        self, started_before: datetime | None, *, select: list[str] | None = None
+    ) -> AsyncIterator[TableEntity]:
+        """The rows under their starts, newest first."""
+        first = f"{newest_first(started_before)};" if started_before else ""
+        rows: AsyncIterator[TableEntity] = self._table.query_entities(
+            "PartitionKey eq @partition and RowKey gt @first and RowKey lt @end",
+            parameters={"partition": RUNS_PARTITION, "first": first, "end": _AFTER_ALL_STARTS},
+            select=select,
+            results_per_page=100,
+        )
+        return rows
 
 
 def _columns(row: RunRow) -> dict[str, Any]:

@@ -31,7 +31,6 @@ FAIL_RUN: Final = "fail_run"
 WAITS_BEFORE_ANOTHER_TRY: Final = (timedelta(seconds=30), timedelta(minutes=2))
 """Long enough for a throttled account to recover; the SDK's own retries, of seconds, have failed by then."""
 
-
 RUN_LIMIT: Final = timedelta(hours=8)
 """With every account out of reach a large estate would take days, and the next day's run would start on top of it."""
 
