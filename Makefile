@@ -14,7 +14,7 @@ help:
 	@echo 'make test   install what the tests need, lint, and run them all (needs Node 20 for Azurite; Terraform for the'
 	@echo '            tests that use it)'
 	@echo 'make unit   the tests that need neither Azurite nor Terraform'
-	@echo 'make bench  what reading and orchestrating cost, as ratios'
+	@echo 'make bench  what reading, orchestrating and bundling cost, as ratios'
 	@echo 'make lock   compile requirements.txt, requirements-dev.txt and requirements-worker.txt anew'
 
 demo: $(VENV)/runtime
@@ -22,7 +22,7 @@ demo: $(VENV)/runtime
 	status=$$?; test $$status -eq 0 -o $$status -eq 2
 
 test: lint $(AZURITE) $(WORKER)/installed
-	$(BIN)/pytest --cov --cov-report=term --cov-fail-under=95
+	$(BIN)/pytest --numprocesses auto --dist loadfile --cov --cov-report=term --cov-fail-under=95
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check

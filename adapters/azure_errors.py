@@ -27,6 +27,7 @@ _CONTAINER_CODES: Final = {
     "TableNotFound",
     "TableBeingDeleted",
 }
+_OF_LEASES: Final = "Lease"
 _REASON_MAX_LENGTH: Final = 160
 _SIGNATURE = re.compile(r"\b(sig|se|sp|sv|skoid|sktid)=[^&\s]+", re.IGNORECASE)
 
@@ -54,7 +55,9 @@ def translate(error: AzureError, place: str) -> StoreError:
             return BlobMissingError(place, reason)
         case 401 | 403, _:
             return AccessDeniedError(place, reason)
-        case 412, _:
+        case 412, code if code.startswith(_OF_LEASES):
+            return StoreUnavailableError(place, f"{reason}: somebody holds a lease on it")
+        case (412, _) | (409, "BlobAlreadyExists") | (400, "InvalidBlockList"):
             return BlobChangedError(place, reason)
         case _:
             return StoreUnavailableError(place, reason)

@@ -18,6 +18,7 @@ from adapters.azure_retries import JitteredTableServiceClient, RetryLimits, new_
 RESULTS_TABLE: Final = "reconcileresults"
 RUNS_TABLE: Final = "reconcileruns"
 WORK_TABLE: Final = "reconcilework"
+RECORD_LOG_TABLE: Final = "recordlog"
 ROWS_PER_TRANSACTION: Final = 100
 REPLACE: Final[dict[str, Any]] = {"mode": "replace"}
 TABLE_MISSING: Final = "TableNotFound"

@@ -28,7 +28,7 @@ class BlobPart:
 
 
 class BlobStore(Protocol):
-    """Reads blobs. Safe to use from many tasks at once."""
+    """Reads blobs, and writes them under a condition. Safe to use from many tasks and processes at once."""
 
     def names(self, *, container: str, prefix: str = "") -> AsyncIterator[str]:
         """Names of the blobs that begin with the prefix, in the order of their characters.
@@ -45,6 +45,17 @@ class BlobStore(Protocol):
         Raises:
             BlobMissingError, ContainerMissingError, AccessDeniedError, AccountNotAllowedError, StoreUnavailableError
             BlobChangedError: its ETag is not ``if_match``.
+        """
+
+    async def write(self, place: BlobPlace, content: bytes, *, replaces: str | None, media_type: str) -> str:
+        """Writes a whole blob, and returns its new ETag: never over anything but the blob whose ETag is ``replaces``.
+
+        None stands for no blob at all. Where the blob has just this content already, as it has when an answer was lost on the
+        way and the request sent again, that is what was asked for.
+
+        Raises:
+            BlobChangedError: there is another blob, or one that is gone; nothing was written.
+            ContainerMissingError, AccessDeniedError, AccountNotAllowedError, StoreUnavailableError
         """
 
     async def sightings(self, place: BlobPlace) -> tuple[ContentSighting, ...]:

@@ -19,17 +19,20 @@ from pydantic import SecretStr
 
 from adapters import azure_blobs, azure_tables
 from adapters.azure_blobs import AzureBlobStore
+from adapters.azure_record_log import AzureRecordLog
 from adapters.azure_reports import AzureReportStore
 from adapters.azure_results import AzureResultStore
 from adapters.azure_retries import RetryLimits
 from adapters.azure_runs import AzureRunStore
 from adapters.azure_work import AzureWorkStore
 from adapters.folder_blobs import FolderBlobStore
+from adapters.folder_record_log import FolderRecordLog
 from adapters.folder_tables import FolderResultStore
 from adapters.record_reader import BlobRecordReader, Containers
+from adapters.record_writer import BlobRecordWriter
 from adapters.settings import Settings
 from records.errors import SettingsError
-from records.ports import RecordReader, ReportStore, ResultStore, RunStore, WorkStore
+from records.ports import RecordLog, RecordReader, RecordWriter, ReportStore, ResultStore, RunStore, WorkStore
 
 Identity = Callable[[], AsyncTokenCredential]
 """Gives the one credential of a run, made only when something asks for it."""
@@ -44,6 +47,8 @@ class Estate:
     """The open adapters of one estate."""
 
     records: RecordReader
+    writer: RecordWriter
+    log: RecordLog
     results: ResultStore
     runs: RunStore
     work: WorkStore | None = None
@@ -101,17 +106,25 @@ def discard_stdout() -> None:
 
 
 @asynccontextmanager
-async def open_folder_estate(root: Path, settings: Settings) -> AsyncIterator[Estate]:
-    """An estate on disk; its results are kept beside it.
+async def open_folder_estate(root: Path, settings: Settings, *, may_be_new: bool = False) -> AsyncIterator[Estate]:
+    """An estate on disk; its results are kept beside it. One that ``may_be_new`` need not have any records yet.
 
     Raises:
         SettingsError: there is no such folder.
     """
     if not root.is_dir():  # noqa: ASYNC240 (once, before anything runs)
         raise SettingsError(f"--estate {root}: there is no such folder")
-    records = BlobRecordReader(FolderBlobStore(root), _containers(settings))
+    containers = _containers(settings)
+    written = (containers.registry, containers.trackers, containers.bundles)
+    blobs = FolderBlobStore(root, made_by_writing=written if may_be_new else ())
     kept = FolderResultStore(root)
-    yield Estate(records=records, results=kept, runs=kept)
+    yield Estate(
+        records=BlobRecordReader(blobs, containers),
+        writer=BlobRecordWriter(blobs, containers),
+        log=FolderRecordLog(root),
+        results=kept,
+        runs=kept,
+    )
 
 
 @asynccontextmanager
@@ -143,9 +156,11 @@ async def open_azure_estate(settings: Settings) -> AsyncIterator[AzureEstate]:
                 "a storage account's URL or connection string is malformed: see ESTATE_ACCOUNT_URL, "
                 "ESTATE_CONNECTION_STRING and their RESULTS_ twins (docs/configuration.md)"
             ) from None
-        records = BlobRecordReader(blobs, _containers(settings), own_account_url=settings.estate_account_url)
+        containers = _containers(settings)
         yield AzureEstate(
-            records=records,
+            records=BlobRecordReader(blobs, containers, own_account_url=settings.estate_account_url),
+            writer=BlobRecordWriter(blobs, containers),
+            log=AzureRecordLog(tables),
             results=AzureResultStore(tables),
             runs=AzureRunStore(tables),
             work=AzureWorkStore(tables),
@@ -179,6 +194,7 @@ def _containers(settings: Settings) -> Containers:
         registry=settings.registry_container,
         trackers=settings.trackers_container,
         states=settings.states_container,
+        bundles=settings.bundles_container,
     )
 
 

@@ -9,7 +9,7 @@ import asyncio
 import base64
 import hashlib
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Final
 
 from adapters.account_urls import host_of
 from adapters.blob_store import BlobPart, BlobPlace
+from adapters.folder_writing import etag_of, on_disk, write_if_unchanged
 from records.errors import (
     AccessDeniedError,
     AccountNotAllowedError,
@@ -32,13 +33,19 @@ from records.timestamps import parse_utc
 _SNAPSHOTS: Final = ".snapshots"
 _LEFT_BY_THE_LOCAL_BACKEND: Final = ".tfstate.backup"
 _LOCK_MAX_BYTES: Final = 64 * 1024
+_READ_ATTEMPTS: Final = 5
 
 
 class FolderBlobStore:
-    """A `BlobStore` on a folder. Files whose names begin with a dot are no blobs."""
+    """A `BlobStore` on a folder, for many processes at once. Files whose names begin with a dot are no blobs.
 
-    def __init__(self, root: Path) -> None:
+    The first write to one of the estate's own containers makes its folder, as an estate on disk begins with none. Those that
+    are ``made_by_writing`` are empty until then; any other that is not there is an error, as in Azure.
+    """
+
+    def __init__(self, root: Path, *, made_by_writing: Collection[str] = ()) -> None:
         self._root = root
+        self._made_by_writing = frozenset(made_by_writing)
 
     async def names(self, *, container: str, prefix: str = "") -> AsyncIterator[str]:
         for name in await asyncio.to_thread(self._names, container, prefix):
@@ -48,6 +55,16 @@ class FolderBlobStore:
         self, place: BlobPlace, *, start_byte: int = 0, length_bytes: int, if_match: str | None = None
     ) -> BlobPart:
         return await asyncio.to_thread(self._read, place, start_byte, length_bytes, if_match)
+
+    async def write(
+        self,
+        place: BlobPlace,
+        content: bytes,
+        *,
+        replaces: str | None,
+        media_type: str,  # noqa: ARG002 (a file has none)
+    ) -> str:
+        return await asyncio.to_thread(self._write, place, content, replaces)
 
     async def sightings(self, place: BlobPlace) -> tuple[ContentSighting, ...]:
         return await asyncio.to_thread(self._sightings, place)
@@ -65,7 +82,8 @@ class FolderBlobStore:
             base = base / "accounts" / host
         folder = base / container
         with _translated(container):
-            if not folder.is_dir():
+            is_the_estates_own = account_url is None
+            if not folder.is_dir() and not (is_the_estates_own and container in self._made_by_writing):
                 raise ContainerMissingError(container, f"there is no folder {folder}")
         return folder
 
@@ -81,26 +99,43 @@ class FolderBlobStore:
         with _translated(place):
             if path.exists() and not path.is_file() and not path.is_dir():
                 raise StoreUnavailableError(str(place), "it is no regular file")
-        with _translated(place), path.open("rb") as file:
-            md5 = hashlib.file_digest(file, _md5).hexdigest() if start_byte == 0 else None
-            file.seek(start_byte)
-            content = file.read(length_bytes)
-            status = path.stat()
+            for _ in range(_READ_ATTEMPTS):
+                with path.open("rb") as file:
+                    before = os.fstat(file.fileno())
+                    md5 = hashlib.file_digest(file, _md5).hexdigest() if start_byte == 0 else None
+                    file.seek(start_byte)
+                    content = file.read(length_bytes)
+                    status = os.fstat(file.fileno())
+                if etag_of(before) == etag_of(status):
+                    break
+            else:
+                raise BlobChangedError(str(place), "the file kept changing while it was read")
             lock = _lock_beside(path)
-        etag = f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
-        if if_match not in {None, etag}:
+        if if_match not in {None, etag_of(status)}:
             raise BlobChangedError(str(place), "the file changed between two reads")
         return BlobPart(
             content=content,
             facts=BlobFacts(
                 name=place.name,
-                etag=etag,
+                etag=etag_of(status),
                 last_modified=datetime.fromtimestamp(status.st_mtime, UTC),
                 size_bytes=status.st_size,
                 content_md5=md5,
                 lock=lock,
             ),
         )
+
+    def _write(self, place: BlobPlace, content: bytes, replaces: str | None) -> str:
+        if not _is_blob(place.name) or place.name != Path(place.name).as_posix() or Path(place.name).is_absolute():
+            raise StoreUnavailableError(str(place), "a folder can hold no blob of this name")
+        if place.account_url is None and self._root.is_dir():
+            folder = self._root / place.container
+        else:
+            folder = self._container(place.container, place.account_url)
+        path = folder / place.name
+        with on_disk(place):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return write_if_unchanged(path, content, replaces=replaces, place=place)
 
     def _sightings(self, place: BlobPlace) -> tuple[ContentSighting, ...]:
         folder = self._container(place.container, place.account_url) / _SNAPSHOTS

@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 from adapters.account_urls import host_of
 from adapters.blob_store import BlobPart, BlobPlace, BlobStore
-from records.errors import BlobMissingError, RecordError, StoreError
+from records.errors import BlobMissingError, ContainerMissingError, RecordError, StoreError
 from records.faults import Fault, FaultCode, RecordKind
 from records.names import registry_blob, tracker_blob
 from records.readings import (
@@ -40,6 +40,7 @@ class Containers:
     registry: str = "registry"
     trackers: str = "trackers"
     states: str = "tfstate"
+    bundles: str = "bundles"
 
 
 class BlobRecordReader:
@@ -56,8 +57,11 @@ class BlobRecordReader:
     def tracker_blobs(self, *, market: str | None = None) -> AsyncIterator[str]:
         return self._blobs.names(container=self._containers.trackers, prefix=f"{market}/" if market else "")
 
-    def state_blobs(self) -> AsyncIterator[str]:
-        return self._blobs.names(container=self._containers.states)
+    def state_blobs(self, *, container: str | None = None) -> AsyncIterator[str]:
+        return self._blobs.names(container=container or self._containers.states)
+
+    def is_same_state(self, one: StateLocation, other: StateLocation) -> bool:
+        return self._state_place(one) == self._state_place(other)
 
     def is_in_shared_container(self, *, location: StateLocation) -> bool:
         return self._state_place(location) == BlobPlace(container=self._containers.states, name=location.blob)
@@ -88,6 +92,13 @@ class BlobRecordReader:
             return Present(head, part.facts)
 
         return await self._read(place, RecordKind.STATE, STATE_HEAD_BYTES, parse)
+
+    async def has_bundle(self, *, blob: str) -> bool:
+        try:
+            await self._blobs.read(BlobPlace(container=self._containers.bundles, name=blob), length_bytes=1)
+        except (BlobMissingError, ContainerMissingError):
+            return False
+        return True
 
     async def state_history(self, *, location: StateLocation) -> tuple[ContentSighting, ...]:
         try:

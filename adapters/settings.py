@@ -50,6 +50,13 @@ class Settings(BaseSettings):
     states_container: str = Field(
         default="tfstate", description="Container of the states whose registry entry names no other."
     )
+    bundles_container: str = Field(
+        default="bundles",
+        description="Container of the bundles; must be there before the first `trueup record --bundle`.",
+    )
+    bundle_max_mib: int = Field(
+        default=64, ge=1, le=1024, description="Largest bundle, in MiB, that is made of a root module."
+    )
     reports_container: str = Field(
         default="reports", description="Container of the reports; made where it is not there."
     )

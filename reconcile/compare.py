@@ -93,7 +93,7 @@ def compare(
         commit=next((record.commit for record in deploys if record.commit), None),
         owner=identity.owner,
         summary=summarise(judgement, votes, lock=lock, notes=notes, masked=masked is not None),
-        remedy=remedy_for(verdict, identity.market, identity.stack),
+        remedy=remedy_for(verdict, identity.market, identity.stack, tier=votes.tier),
         evidence=Evidence(
             state=_evidence(readings.state),
             tracker=_evidence(readings.tracker),

@@ -11,6 +11,7 @@ from reconcile.stack_readings import entry_reading, read_stack
 from reconcile.transience import may_pass
 from records.errors import StoreError
 from records.faults import Fault, FaultCode, RecordKind
+from records.judged import JudgedMarket, JudgedStack
 from records.names import is_market_key, is_stack_name, market_and_stack_of_tracker_blob, registry_blob
 from records.ports import Clock, RecordReader, ResultStore
 from records.readings import Absent, Present, Reading, Unreadable
@@ -57,36 +58,59 @@ class MarketReconciler:
         ``wanted`` are the stacks to look at, where not all. Where ``tries_left`` are to come and a fault that may pass has
         cost a stack its verdict, nothing is kept: the next try would compare with what this one could not read.
         """
-        if not is_market_key(market):
-            return _outcome_of_fault(market, _bad_market_name(market))
-        registry = await self.records.registry(market=market)
-        if isinstance(registry, Unreadable):
-            return _outcome_of_fault(market, registry.fault)
-        was_listed = tracked is not None
-        try:
-            tracked = await self._tracked_stacks(market) if tracked is None else tracked
-        except StoreError as error:
-            fault = store_fault(error, kind=RecordKind.TRACKER, blob=f"{market}/")
-            return _outcome_of_fault(market, fault)
-        named = set(registry.record.stacks) if isinstance(registry, Present) else set()
-        if not tracked and not isinstance(registry, Present):
-            return _outcome_of_fault(market, _vanished(market) if was_listed else not_found(market))
-        stacks = sorted(name for name in named | tracked if is_stack_name(name) and (not wanted or name in wanted))
-        faults = _bad_stack_names(market, registry, named, tracked)
-        previous, unreadable_history = await self._previous(market)
-        results = await self._compare_twice(market, stacks, registry, previous)
+        judged, previous, unreadable_history = await self._judge(market, tracked, wanted)
+        results, problems = [stack.result for stack in judged.stacks], judged.problems
+        if not judged.has_verdicts:
+            return MarketOutcome(market=market, problems=problems)
         # Written over a history that could not be read, the results would forget since when each verdict has stood.
         coverage = Coverage.SOME_STACKS if wanted else Coverage.WHOLE_MARKET
-        if not tries_left or not may_pass(results, faults):
-            faults += unreadable_history or await self._keep(market, results, previous, coverage)
+        if not tries_left or not may_pass(results, problems):
+            kept = unreadable_history or await self._keep(market, results, previous, coverage)
+            problems += tuple(Problem.of(market, fault) for fault in kept)
+        registry = judged.registry
         locations = registry.record.locations() if isinstance(registry, Present) else []
         return MarketOutcome(
             market=market,
             results=tuple(results),
-            problems=tuple(Problem.of(market, fault) for fault in faults),
+            problems=problems,
             states=tuple(one.blob for one in locations if one and self.records.is_in_shared_container(location=one)),
             names_all_its_states=None not in locations,
         )
+
+    async def judge(self, market: str, *, wanted: Collection[str] = ()) -> JudgedMarket:
+        """The verdicts of a market with what they are verdicts on. As `reconcile` in all else, and keeps nothing."""
+        judged, _, _ = await self._judge(market, None, wanted)
+        return judged
+
+    async def _judge(
+        self, market: str, tracked: Set[str] | None, wanted: Collection[str]
+    ) -> tuple[JudgedMarket, Mapping[str, StoredResult], list[Fault]]:
+        """With the results of the runs before it, or why they cannot be read."""
+        if not is_market_key(market):
+            return _no_verdicts(market, None, _bad_market_name(market))
+        registry = await self.records.registry(market=market)
+        if isinstance(registry, Unreadable):
+            return _no_verdicts(market, registry, registry.fault)
+        was_listed = tracked is not None
+        try:
+            tracked = await self._tracked_stacks(market) if tracked is None else tracked
+        except StoreError as error:
+            return _no_verdicts(market, registry, store_fault(error, kind=RecordKind.TRACKER, blob=f"{market}/"))
+        named = set(registry.record.stacks) if isinstance(registry, Present) else set()
+        if not tracked and not isinstance(registry, Present):
+            return _no_verdicts(market, registry, _vanished(market) if was_listed else not_found(market))
+        stacks = sorted(name for name in named | tracked if is_stack_name(name) and (not wanted or name in wanted))
+        faults = _bad_stack_names(market, registry, named, tracked)
+        previous, unreadable_history = await self._previous(market)
+        registry, judged = await self._judge_twice(market, stacks, registry, previous)
+        judged_market = JudgedMarket(
+            market=market,
+            registry=registry,
+            stacks=tuple(judged),
+            problems=tuple(Problem.of(market, fault) for fault in faults),
+            has_verdicts=True,
+        )
+        return judged_market, previous, unreadable_history
 
     async def _tracked_stacks(self, market: str) -> set[str]:
         """Stacks that have a tracker, leaving out those of the markets that are nested in this one's folder."""
@@ -101,25 +125,29 @@ class MarketReconciler:
         except StoreError as error:
             return {}, [store_fault(error, kind=RecordKind.RESULTS, blob=error.place)]
 
-    async def _compare_twice(
+    async def _judge_twice(
         self,
         market: str,
         stacks: list[str],
         registry: Reading[RegistryRecord],
         previous: Mapping[str, StoredResult],
-    ) -> list[StackResult]:
-        """Compares, and reads what disagrees once more: a deploy that ended between two reads is not drift."""
-        results = await self._compare_all(market, stacks, registry, previous, thorough=False)
-        in_doubt = [stack for stack, result in results.items() if result.verdict is not Verdict.HEALTHY]
+    ) -> tuple[Reading[RegistryRecord], list[JudgedStack]]:
+        """Compares, and reads what disagrees once more: a deploy that ended between two reads is not drift.
+
+        Returns the registry reading that what disagrees was judged by.
+        """
+        judged = await self._judge_all(market, stacks, registry, previous, thorough=False)
+        in_doubt = [stack for stack, one in judged.items() if one.result.verdict is not Verdict.HEALTHY]
         if in_doubt:
             await self.sleep(self.rules.reread_delay_seconds)
             again = await self.records.registry(market=market)
             if isinstance(again, Absent) and isinstance(registry, Present):
                 again = Unreadable(_vanished(market), again.blob)
-            results |= await self._compare_all(market, in_doubt, again, previous, thorough=True)
-        return [results[stack] for stack in stacks]
+            judged |= await self._judge_all(market, in_doubt, again, previous, thorough=True)
+            registry = again
+        return registry, [judged[stack] for stack in stacks]
 
-    async def _compare_all(
+    async def _judge_all(
         self,
         market: str,
         stacks: list[str],
@@ -127,14 +155,14 @@ class MarketReconciler:
         previous: Mapping[str, StoredResult],
         *,
         thorough: bool,
-    ) -> dict[str, StackResult]:
+    ) -> dict[str, JudgedStack]:
         record = registry.record if isinstance(registry, Present) else None
         limit = asyncio.Semaphore(_STACKS_AT_ONCE)
 
-        async def result_of(stack: str) -> StackResult:
+        async def judged(stack: str) -> JudgedStack:
             async with limit:
                 readings = await read_stack(self.records, registry, market=market, stack=stack, thorough=thorough)
-            return compare(
+            result = compare(
                 StackIdentity(
                     market=market,
                     stack=stack,
@@ -146,8 +174,9 @@ class MarketReconciler:
                 in_flight_minutes=self.rules.in_flight_minutes,
                 previous=previous[stack].result if stack in previous else None,
             )
+            return JudgedStack(result=result, readings=readings)
 
-        return dict(zip(stacks, await asyncio.gather(*map(result_of, stacks)), strict=True))
+        return dict(zip(stacks, await asyncio.gather(*map(judged, stacks)), strict=True))
 
     async def _keep(
         self, market: str, results: list[StackResult], previous: Mapping[str, StoredResult], coverage: Coverage
@@ -168,8 +197,11 @@ class MarketReconciler:
         return []
 
 
-def _outcome_of_fault(market: str, fault: Fault) -> MarketOutcome:
-    return MarketOutcome(market=market, problems=(Problem.of(market, fault),))
+def _no_verdicts(
+    market: str, registry: Reading[RegistryRecord] | None, fault: Fault
+) -> tuple[JudgedMarket, Mapping[str, StoredResult], list[Fault]]:
+    problems = (Problem.of(market, fault),)
+    return JudgedMarket(market=market, registry=registry, problems=problems, has_verdicts=False), {}, []
 
 
 def _bad_market_name(market: str) -> Fault:

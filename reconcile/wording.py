@@ -16,30 +16,49 @@ from records.verdicts import Note, OddOneOut, Tier, Verdict
 
 RUNBOOK: Final = "docs/runbook.md"
 
+_REPAIR: Final = "Look at the last run of {market}/{stack}, then run `trueup repair {these}`."
+
 _FIRST_STEPS: Final = {
     Verdict.HEALTHY: "Nothing to do.",
     Verdict.NOT_DEPLOYED: "Nothing to do until its first deploy.",
     Verdict.IN_FLIGHT: "Wait for the deploy to end, then run `{again}`.",
-    Verdict.UNREADABLE: "Mend the record that the evidence names, then run `{again}`.",
-    Verdict.UNREGISTERED: "Add the stack to registry/{market}/subscription.json, or delete trackers/{market}/{stack}.json.",
+    Verdict.UNREADABLE: (
+        "Mend the record that the evidence names (a broken tracker: `trueup repair {these}`), then run `{again}`."
+    ),
+    Verdict.UNREGISTERED: (
+        "If it is still wanted, run `trueup repair {these}` where its tracker has a `state`, else put its entry back into "
+        "registry/{market}/subscription.json. If it is not, delete trackers/{market}/{stack}.json."
+    ),
     Verdict.STATE_MISSING: "Stop the pipeline of {market}/{stack} and restore the state blob's last version; do not apply.",
     Verdict.LINEAGE_MISMATCH: "Stop the pipeline of {market}/{stack}: find out which state is this stack's; do not apply.",
     Verdict.STATE_FORKED: "Stop the pipeline of {market}/{stack} and compare the state with the version of the last deploy.",
-    Verdict.PIPELINE_DRIFT: "Run `terraform plan` from the release on record, then deploy {market}/{stack} by its pipeline.",
+    Verdict.PIPELINE_DRIFT: (
+        "Run `terraform plan` from the release on record, then deploy {market}/{stack} by its pipeline; or, if a person "
+        "decides that the change stays, run `trueup accept {these}`."
+    ),
     Verdict.STATE_ROLLED_BACK: "Stop the pipeline of {market}/{stack} and find the newer state among the blob's versions.",
-    Verdict.TRACKER_BEHIND: "Deploy {market}/{stack} by its pipeline, which writes its tracker anew.",
-    Verdict.TRACKER_AHEAD: "Deploy {market}/{stack} by its pipeline, which writes its tracker anew.",
-    Verdict.REGISTRY_BEHIND: "Deploy {market}/{stack} by its pipeline, which writes its registry entry anew.",
-    Verdict.REGISTRY_AHEAD: "Deploy {market}/{stack} by its pipeline, which writes its registry entry anew.",
+    Verdict.TRACKER_BEHIND: _REPAIR,
+    Verdict.TRACKER_AHEAD: _REPAIR,
+    Verdict.REGISTRY_BEHIND: _REPAIR,
+    Verdict.REGISTRY_AHEAD: _REPAIR,
     Verdict.RECORDS_SPLIT: "Stop the pipeline of {market}/{stack}, find the last good deploy, and deploy it again.",
-    Verdict.UNVERIFIABLE: "Deploy {market}/{stack} by its pipeline, so that its records have a serial to compare.",
+    Verdict.UNVERIFIABLE: "Deploy {market}/{stack} by its pipeline, or put it on record as it is with `trueup adopt`.",
 }
+_AHEAD_IN_TIME: Final = (
+    "Nothing to do where the last run of {market}/{stack} changed nothing; else deploy it again by its pipeline."
+)
+"""Of `registry_ahead` in tier 3, where no two records agree and there is nothing to repair."""
 
 
-def remedy_for(verdict: Verdict, market: str, stack: str) -> str:
+def remedy_for(verdict: Verdict, market: str, stack: str, *, tier: Tier | None = None) -> str:
     """The runbook's section for this verdict, and the first step with its command."""
-    again = f"trueup reconcile --market {market}"
-    step = _FIRST_STEPS[verdict].format(market=market, stack=stack, again=again)
+    is_ahead_in_time = verdict is Verdict.REGISTRY_AHEAD and tier is Tier.TIMES
+    step = (_AHEAD_IN_TIME if is_ahead_in_time else _FIRST_STEPS[verdict]).format(
+        market=market,
+        stack=stack,
+        these=f"--market {market} --stack {stack}",
+        again=f"trueup reconcile --market {market}",
+    )
     return f"{RUNBOOK}#{verdict}: {step}"
 
 

@@ -7,6 +7,8 @@
     ├── UnknownMarketError         a market was asked for that no record names
     ├── EngineUnavailableError     Durable Functions does not answer
     ├── RecordError                a record cannot be read or trusted: carries a Fault
+    ├── BundleError                a bundle cannot be made of a folder, or unpacked
+    ├── RefusedWriteError          what was asked for would make the records say something that is not so
     └── StoreError                 storage said no: carries the container and the blob
         ├── BlobMissingError       404 on the blob
         ├── ContainerMissingError  404 on the container or table
@@ -43,6 +45,14 @@ class RecordError(TrueupError):
     def __init__(self, fault: Fault) -> None:
         super().__init__(f"{fault.record} {fault.blob}: {fault.message}")
         self.fault = fault
+
+
+class BundleError(TrueupError):
+    """A folder cannot be bundled, or a bundle cannot be unpacked; the text names the file and the remedy."""
+
+
+class RefusedWriteError(TrueupError):
+    """A command may not write what it was asked to; the text says which record, why, and what to do. Nothing was written."""
 
 
 class StoreError(TrueupError):

@@ -5,6 +5,7 @@ from where it is found to where the reading is made.
 """
 
 from enum import StrEnum
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
@@ -43,6 +44,21 @@ class FaultCode(StrEnum):
     FORBIDDEN = "forbidden"
     UNAVAILABLE = "unavailable"
     UNEXPECTED = "unexpected"
+
+
+GARBLED: Final = frozenset(
+    {
+        FaultCode.EMPTY,
+        FaultCode.BYTE_ORDER_MARK,
+        FaultCode.NOT_UTF8,
+        FaultCode.NOT_JSON,
+        FaultCode.NOT_AN_OBJECT,
+        FaultCode.TOO_DEEP,
+        FaultCode.MISSING_FIELD,
+        FaultCode.INVALID_FIELD,
+    }
+)
+"""A record that is simply broken, so that whoever knows what it should say may write it anew."""
 
 
 class Fault(BaseModel):

@@ -3,13 +3,15 @@
 Every method says what absence, failure and concurrency mean. Times are UTC.
 """
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 
+from records.judged import JudgedMarket
 from records.plans import Page, Plan
 from records.readings import ContentSighting, Reading, StateHead
+from records.record_log import LoggedWrite
 from records.registry import RegistryRecord, StateLocation
 from records.report import MarketOutcome, Problem, Report
 from records.results import Coverage, Run, StackResult, StoredResult
@@ -36,8 +38,8 @@ class RecordReader(Protocol):
     def tracker_blobs(self, *, market: str | None = None) -> AsyncIterator[str]:
         """The names of all tracker blobs, in order; of one market's folder and those below it where one is given."""
 
-    def state_blobs(self) -> AsyncIterator[str]:
-        """The names of all blobs in the estate's own state container, in order."""
+    def state_blobs(self, *, container: str | None = None) -> AsyncIterator[str]:
+        """The names of all blobs in the estate's own state container, or in another one of its account, in order."""
 
     async def registry(self, *, market: str) -> Reading[RegistryRecord]: ...
 
@@ -49,8 +51,57 @@ class RecordReader(Protocol):
     async def state_history(self, *, location: StateLocation) -> tuple[ContentSighting, ...]:
         """Snapshots and versions of a state, in no order; none where storage keeps none or does not say."""
 
+    async def has_bundle(self, *, blob: str) -> bool:
+        """Whether a bundle is there. Raises `StoreError`."""
+
+    def is_same_state(self, one: StateLocation, other: StateLocation) -> bool:
+        """Whether both name one blob, however they spell it: what is the estate's own need not be said."""
+
     def is_in_shared_container(self, *, location: StateLocation) -> bool:
         """Whether `state_blobs` would list this state."""
+
+
+class RecordWriter(Protocol):
+    """Writes records. Never a state, and never over what its caller has not seen: each write names the ETag that it replaces.
+
+    Every method raises `StoreError`, and returns where the blob is there, also where an answer was lost on the way.
+    """
+
+    async def write_tracker(self, *, record: TrackerRecord, replaces: str | None) -> str:
+        """Returns the blob's new ETag. ``replaces`` is that of the blob it replaces; None where there must be none.
+
+        Raises:
+            BlobChangedError: the blob is no longer, or already, there in another form; nothing was written.
+        """
+
+    async def write_registry(self, *, record: RegistryRecord, replaces: str | None) -> str:
+        """The same for a market's record."""
+
+    async def write_bundle(self, *, blob: str, content: bytes) -> None:
+        """Puts a bundle where its hash says, unless it is there already, whole."""
+
+    async def tracker_text(self, *, market: str, stack: str) -> str:
+        """A tracker as it is, also where it is no JSON, for the log; bytes that are no UTF-8 are escaped."""
+
+
+class RecordLog(Protocol):
+    """Keeps a row for each write of a record. Every method raises `StoreError`."""
+
+    async def save(self, *, writes: Sequence[LoggedWrite]) -> None:
+        """Keeps rows of one market, each in place of the row of the same ``write_id`` and time."""
+
+    def writes(self, *, market: str, since: datetime | None = None) -> AsyncIterator[LoggedWrite]:
+        """Newest first, a page at a time, back to ``since``. A row that this version cannot read is passed over."""
+
+    async def markets(self) -> Sequence[str]:
+        """Every market that has a row, sorted."""
+
+
+class MarketJudge(Protocol):
+    """Reads a market's records and says what they say together. Writes nothing."""
+
+    async def judge(self, market: str, *, wanted: Collection[str] = ()) -> JudgedMarket:
+        """The stacks that are ``wanted``, or all; what cannot be read is in the verdicts and problems, never an exception."""
 
 
 class ResultStore(Protocol):

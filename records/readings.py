@@ -16,12 +16,16 @@ RecordT_co = TypeVar("RecordT_co", covariant=True)
 
 
 class StateHead(BaseModel):
-    """What is read of a state: the two keys that Terraform compares states by. An absent lineage has no vote."""
+    """What is read of a state: the two keys that Terraform compares states by. An absent lineage has no vote.
+
+    ``terraform_version`` is the version that wrote it, None where it does not stand before these two, as Terraform writes it.
+    """
 
     model_config = ConfigDict(frozen=True, strict=True)
 
     serial: Annotated[int, Field(ge=0, le=LARGEST_SERIAL)]
     lineage: str | None = None
+    terraform_version: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from records.json_reading import (
     fault_of,
     parse_model,
 )
+from records.json_writing import to_document
 from records.names import is_stack_name, registry_blob
 from records.timestamps import UtcTime
 
@@ -111,6 +112,10 @@ class RegistryRecord(RecordModel):
         except ValidationError as error:
             fault = fault_of(error, kind=RecordKind.REGISTRY, blob=blob, under=field)
             raise RecordError(fault) from None
+
+    def with_entry(self, stack: str, entry: RegistryEntry) -> "RegistryRecord":
+        """The record with this stack's entry in place of the one it had; all else as it was written."""
+        return self.model_copy(update={"stacks": self.stacks | {stack: to_document(entry)}})
 
     def locations(self) -> list[StateLocation | None]:
         """Where each stack's state is, also of a stack whose entry is otherwise wrong; None where that cannot be read."""

@@ -17,6 +17,8 @@ from records.json_reading import check_encoding, fault_of
 from records.readings import StateHead
 
 _WANTED: Final = frozenset({"serial", "lineage"})
+_WRITTEN_BY: Final = "terraform_version"
+"""Taken where it comes before the others, as in what Terraform writes; never looked for."""
 _DEEPEST: Final = 1000
 _LONGEST_TOKEN_BYTES: Final = 1024
 _LINEAGE_MAX_LENGTH: Final = 256
@@ -151,8 +153,8 @@ class StateHeadScanner:
         return token.end()
 
     def _take_value(self, text: bytes, start: int) -> int:
-        is_wanted = self._key in _WANTED
         opening = text[start : start + 1]
+        is_wanted = self._key in _WANTED or (self._key == _WRITTEN_BY and opening == b'"')
         if opening in {b"{", b"["}:
             if is_wanted:
                 self._refuse(FaultCode.INVALID_FIELD, f"{self._key} is no plain value")

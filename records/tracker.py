@@ -1,6 +1,7 @@
 """The version tracker: what the pipeline deployed to one stack, written after every deploy."""
 
-from typing import Annotated
+from enum import StrEnum
+from typing import Annotated, Final
 
 from pydantic import StringConstraints
 
@@ -8,7 +9,7 @@ from records.errors import RecordError
 from records.faults import Fault, FaultCode, RecordKind
 from records.json_reading import OptionalText, RecordModel, SchemaVersion, ShortText, parse_model
 from records.names import tracker_blob
-from records.registry import BlobName, Serial
+from records.registry import BlobName, Serial, StateLocation
 from records.timestamps import UtcTime
 
 LongText = Annotated[str, StringConstraints(max_length=2048)]
@@ -16,24 +17,66 @@ Md5Hex = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{32}$", to_lower
 Sha256Hex = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$", to_lower=True)]
 
 
+MOST_HISTORY_ENTRIES: Final = 50
+"""The oldest go first; the table ``recordlog`` keeps every write."""
+
+
+class Outcome(StrEnum):
+    """How the apply ended that a tracker records; a failed one is recorded where it moved the state."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+class HistoryAction(StrEnum):
+    """What wrote a tracker that no deploy wrote; the words of the commands."""
+
+    ADOPT = "adopt"
+    REPAIR = "repair"
+    ACCEPT = "accept"
+
+
 class Bundle(RecordModel):
-    """The root module exactly as deployed: a zip, named by its hash."""
+    """The root module exactly as deployed: a zip, named by its hash.
+
+    ``root`` is the root module's folder inside the zip, absent where it is the zip's own root: a module outside the root
+    module's folder puts both under the folder that they share.
+    """
 
     blob: BlobName
     sha256: Sha256Hex
+    root: OptionalText = None
 
 
 class ModulePin(RecordModel):
-    """A module call of the root module and the source it was pinned to."""
+    """A module call and the source it was pinned to; ``version`` is what a registry gave for it.
 
-    name: ShortText
+    ``name`` is the call's path, ``keyvault`` in the root module and ``keyvault.roles`` in that one.
+    """
+
+    name: LongText
     source: LongText
+    version: OptionalText = None
+
+
+class HistoryEntry(RecordModel):
+    """A write of the tracker by a person's hand, and what it said of the state before. ``at`` is UTC."""
+
+    at: UtcTime
+    action: HistoryAction
+    by: ShortText
+    reason: LongText | None = None
+    lineage: OptionalText = None
+    serial: Serial | None = None
+    state_md5: Md5Hex | None = None
 
 
 class TrackerRecord(RecordModel):
     """What one deploy of one stack left behind.
 
-    ``state_md5`` is the state blob's Content-MD5 in hex, from the blob's properties. ``deployed_at`` is UTC.
+    ``state_md5`` is the state blob's Content-MD5 in hex, from the blob's properties. ``deployed_at`` is UTC. ``state`` says
+    where the state is, so that a registry entry that was lost can be made again; ``outcome`` is absent where the apply
+    succeeded; ``history`` is who wrote the tracker by hand, newest last.
     """
 
     schema_version: SchemaVersion
@@ -52,6 +95,9 @@ class TrackerRecord(RecordModel):
     terraform_version: OptionalText = None
     bundle: Bundle | None = None
     modules: tuple[ModulePin, ...] | None = None
+    state: StateLocation | None = None
+    outcome: Outcome | None = None
+    history: tuple[HistoryEntry, ...] | None = None
 
 
 def parse_tracker(content: bytes, *, market: str, stack: str, subscription_id: str | None) -> TrackerRecord:

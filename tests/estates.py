@@ -16,10 +16,11 @@ from azure.storage.blob import BlobServiceClient
 
 from adapters import azure_tables
 from adapters.azure_blobs import AzureBlobStore, connect_with_string
+from adapters.azure_record_log import AzureRecordLog
 from adapters.azure_results import AzureResultStore
 from adapters.azure_retries import RetryLimits
 from adapters.azure_runs import AzureRunStore
-from adapters.azure_tables import RESULTS_TABLE, RUNS_TABLE, WORK_TABLE
+from adapters.azure_tables import RECORD_LOG_TABLE, RESULTS_TABLE, RUNS_TABLE, WORK_TABLE
 from adapters.azure_work import AzureWorkStore
 from adapters.blob_store import BlobPlace
 from adapters.record_reader import BlobRecordReader, Containers
@@ -98,7 +99,9 @@ class AzuriteEstate:
 def fresh_containers() -> Containers:
     """Names that no other test has used; none of the containers is there yet."""
     name = uuid.uuid4()
-    return Containers(registry=f"registry-{name}", trackers=f"trackers-{name}", states=f"tfstate-{name}")
+    return Containers(
+        registry=f"registry-{name}", trackers=f"trackers-{name}", states=f"tfstate-{name}", bundles=f"bundles-{name}"
+    )
 
 
 @asynccontextmanager
@@ -119,12 +122,15 @@ class AzureStores:
     results: AzureResultStore
     runs: AzureRunStore
     work: AzureWorkStore
+    log: AzureRecordLog
 
 
 @asynccontextmanager
 async def open_azure_stores(connection_string: str) -> AsyncIterator[AzureStores]:
     async with azure_tables.connect_with_string(connection_string, LIMITS) as service:
-        yield AzureStores(AzureResultStore(service), AzureRunStore(service), AzureWorkStore(service))
+        yield AzureStores(
+            AzureResultStore(service), AzureRunStore(service), AzureWorkStore(service), AzureRecordLog(service)
+        )
 
 
 async def newest_run(runs: RunStore) -> RunRow | None:
@@ -134,9 +140,9 @@ async def newest_run(runs: RunStore) -> RunRow | None:
 
 
 def delete_tables(connection_string: str, **options: Any) -> None:
-    """Leaves the account without results, as before the first run."""
+    """Leaves the account without results and log, as before the first run."""
     with TableServiceClient.from_connection_string(connection_string, **options) as service:
-        for table in (RESULTS_TABLE, RUNS_TABLE, WORK_TABLE):
+        for table in (RESULTS_TABLE, RUNS_TABLE, WORK_TABLE, RECORD_LOG_TABLE):
             with suppress(ResourceNotFoundError):
                 service.delete_table(table)
 

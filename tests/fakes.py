@@ -1,7 +1,7 @@
-"""A blob store and a result store in memory: small and real, and held to the same contract suites as the adapters."""
+"""The stores in memory: small and real, and held to the same contract suites as the adapters."""
 
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -9,11 +9,19 @@ from typing import Final
 from pydantic import ValidationError
 
 from adapters.blob_store import BlobPart, BlobPlace
-from records.errors import BlobChangedError, BlobMissingError, ContainerMissingError, StoreError
+from adapters.table_keys import newest_first
+from records.errors import (
+    BlobChangedError,
+    BlobMissingError,
+    ContainerMissingError,
+    StoreError,
+    StoreUnavailableError,
+)
 from records.locks import read_lock
 from records.plans import Page, Plan
 from records.ports import Clock
 from records.readings import BlobFacts, ContentSighting
+from records.record_log import LoggedWrite
 from records.report import MarketOutcome, Problem
 from records.results import Coverage, Run, StackResult, StoredResult
 from records.runs import RunRow
@@ -31,15 +39,27 @@ class _Blob:
     metadata: Mapping[str, str] = field(default_factory=dict)
     snapshots: tuple[ContentSighting, ...] = ()
 
+    @property
+    def etag(self) -> str:
+        return f'"{self.version:x}"'
+
 
 class MemoryBlobStore:
-    """A `BlobStore` in memory. Every write, of metadata too, gives a blob a new ETag and a new Last-Modified."""
+    """A `BlobStore` in memory. Every write, of metadata too, gives a blob a new ETag and a new Last-Modified.
+
+    ``before_write`` and ``after_write`` are called with the place of each write that is asked for and that was done: they may
+    change what is there, or raise. ``writes`` are those that were done, each with its media type.
+    """
 
     def __init__(self, *containers: str, clock: Clock = lambda: _EPOCH) -> None:
         self.reads: list[BlobPlace] = []
+        self.writes: list[tuple[BlobPlace, str]] = []
+        self.before_write: Callable[[BlobPlace], None] = _nothing
+        self.after_write: Callable[[BlobPlace], None] = _nothing
         self._clock = clock
         self._containers: dict[tuple[str | None, str], dict[str, _Blob]] = {}
         self._refusals: dict[str, StoreError] = {}
+        self._refused_writes: dict[str, StoreError] = {}
         self._version = 0
         for container in containers:
             self.create_container(container)
@@ -80,12 +100,16 @@ class MemoryBlobStore:
             blob, snapshots=(*blob.snapshots, sighting)
         )
 
-    def refuse(self, place: BlobPlace | str, error: StoreError) -> None:
-        """From now on: a blob's reads, or the listings of a container, or those with one prefix (``container/prefix``)."""
-        self._refusals[str(place)] = error
+    def refuse(self, place: BlobPlace | str, error: StoreError, *, writes: bool = False) -> None:
+        """From now on: a blob's reads, or the listings of a container, or those with one prefix (``container/prefix``).
+
+        With ``writes`` instead the writes of a blob, or of all the blobs of a container.
+        """
+        (self._refused_writes if writes else self._refusals)[str(place)] = error
 
     def heal(self) -> None:
         self._refusals.clear()
+        self._refused_writes.clear()
 
     async def names(self, *, container: str, prefix: str = "") -> AsyncIterator[str]:
         self._check(container)
@@ -102,7 +126,7 @@ class MemoryBlobStore:
         blob = self._blob(place)
         facts = BlobFacts(
             name=place.name,
-            etag=f'"{blob.version:x}"',
+            etag=blob.etag,
             last_modified=blob.last_modified,
             size_bytes=len(blob.content),
             content_md5=blob.content_md5,
@@ -111,6 +135,25 @@ class MemoryBlobStore:
         if if_match not in {None, facts.etag}:
             raise BlobChangedError(str(place), "412 ConditionNotMet")
         return BlobPart(content=blob.content[start_byte : start_byte + length_bytes], facts=facts)
+
+    async def write(self, place: BlobPlace, content: bytes, *, replaces: str | None, media_type: str) -> str:
+        self.before_write(place)
+        for refused in (place.container, str(place)):
+            if refused in self._refused_writes:
+                raise self._refused_writes[refused]
+        blobs = self._blobs(place.container, place.account_url)
+        present = blobs.get(place.name)
+        if (present.etag if present else None) != replaces:
+            if present and present.content == content:
+                return present.etag
+            raise BlobChangedError(str(place), "412 ConditionNotMet")
+        if present and present.leased:
+            raise StoreUnavailableError(str(place), "412 LeaseIdMissing")
+        self.put(place, content)
+        written = blobs[place.name]
+        self.writes.append((place, media_type))
+        self.after_write(place)
+        return written.etag
 
     async def sightings(self, place: BlobPlace) -> tuple[ContentSighting, ...]:
         self._check(place.container)
@@ -320,6 +363,53 @@ class MemoryWorkStore:
     def _check(self, method: str) -> None:
         if method in self._refusals:
             raise self._refusals[method]
+
+
+class MemoryRecordLog:
+    """A `RecordLog` in memory, which keeps its rows as text as a table does."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, dict[str, str]] = {}
+        self._refusals: dict[str, StoreError] = {}
+
+    def refuse(self, method: str, error: StoreError) -> None:
+        """From now on, every call of the method of this name."""
+        self._refusals[method] = error
+
+    def spoil(self, write_id: str) -> None:
+        """Rewrites a row in a form that nobody can read."""
+        for rows in self._rows.values():
+            rows |= {key: "{}" for key in rows if key.endswith(f":{write_id}")}
+
+    async def save(self, *, writes: Sequence[LoggedWrite]) -> None:
+        self._check("save")
+        for write in writes:
+            key = f"{newest_first(write.at)}:{write.write_id}"
+            self._rows.setdefault(write.market, {})[key] = write.model_dump_json()
+
+    async def writes(self, *, market: str, since: datetime | None = None) -> AsyncIterator[LoggedWrite]:
+        self._check("writes")
+        last = f"{newest_first(since)};" if since else ":"
+        for key, text in sorted(self._rows.get(market, {}).items()):
+            if key >= last:
+                return
+            try:
+                write = LoggedWrite.model_validate_json(text)
+            except ValidationError:
+                continue
+            yield write
+
+    async def markets(self) -> Sequence[str]:
+        self._check("markets")
+        return sorted(self._rows)
+
+    def _check(self, method: str) -> None:
+        if method in self._refusals:
+            raise self._refusals[method]
+
+
+def _nothing(place: BlobPlace) -> None:
+    """What a store's hooks do until a test has one of its own."""
 
 
 def _run_row(text: str) -> RunRow | None:

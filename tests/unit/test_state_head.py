@@ -33,7 +33,7 @@ def state(**fields: Any) -> bytes:
 @pytest.mark.parametrize(
     "content",
     [
-        pytest.param(state(version=4, terraform_version="1.11.4", serial=42, lineage="edd2705f", outputs={}), id="as written"),
+        pytest.param(state(version=4, serial=42, lineage="edd2705f", outputs={}), id="format version 4"),
         pytest.param(state(version=3, serial=42, lineage="edd2705f", modules=[]), id="format version 3"),
         pytest.param(state(serial=42, lineage="edd2705f", meta={"k": "x"}, encrypted_data="A"), id="OpenTofu, encrypted"),
         pytest.param(
@@ -48,6 +48,25 @@ def state(**fields: Any) -> bytes:
 )  # fmt: skip
 def test_the_head_is_found(content: bytes, part_bytes: int) -> None:
     assert scanned(content, part_bytes) == HEAD
+
+
+@pytest.mark.parametrize("part_bytes", [1, 7, 2048])
+@pytest.mark.parametrize(
+    ("content", "version"),
+    [
+        pytest.param(
+            state(version=4, terraform_version="1.11.4", serial=42, lineage="edd2705f"), "1.11.4", id="as written"
+        ),
+        pytest.param(
+            state(serial=42, lineage="edd2705f", terraform_version="1.11.4"), None, id="after both, and not read"
+        ),
+        pytest.param(state(outputs={"terraform_version": "9"}, serial=42, lineage="edd2705f"), None, id="an output"),
+        pytest.param(state(terraform_version=["1"], serial=42, lineage="edd2705f"), None, id="no text"),
+        pytest.param(state(terraform_version=None, serial=42, lineage="edd2705f"), None, id="null"),
+    ],
+)
+def test_the_version_that_wrote_it_is_found_on_the_way(content: bytes, version: str | None, part_bytes: int) -> None:
+    assert scanned(content, part_bytes) == HEAD.model_copy(update={"terraform_version": version})
 
 
 def test_an_absent_or_empty_lineage_has_no_vote() -> None:
