@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from adapters.bootstrap import spare_the_collector
+from bench.bundling import Packed, make_root_module, measure
 from bench.estates import BenchEstate
 from bench.reconciling import clear_results, reconcile
 from bench.requests import Account, send_again
@@ -60,6 +61,23 @@ def main() -> int:
     return 0 if all_hold else 1
 
 
+def _of_a_bundle(folder: Path) -> Row:
+    make_root_module(folder, modules=37, files_a_module=20, lines=200)
+    rounds = [measure(folder) for _ in range(ROUNDS)]
+    ours, bare = (statistics.median(seconds) for seconds in zip(*_seconds(rounds), strict=True))
+    return Row(
+        f"(g) packing a bundle of {rounds[0].file_count} files, {rounds[0].size_bytes / MEGABYTE:.1f} MB, in {ours:.2f} s",
+        f"{ours / bare:.1f} times as long",
+        f"zipfile over the same folder: {bare:.2f} s",
+        "≤ 4",
+        ours / bare <= 4,
+    )
+
+
+def _seconds(rounds: list[Packed]) -> Iterator[tuple[float, float]]:
+    return ((one.ours_seconds, one.zipfile_seconds) for one in rounds)
+
+
 def _answer(row: Row) -> str:
     if not row.wanted:
         return ""
@@ -97,6 +115,7 @@ def _rows(world: TerraformWorld, folder: Path) -> Iterator[Row]:
     yield from _by_size(world)
     yield from _by_number(world)
     yield from _of_histories()
+    yield _of_a_bundle(folder / "bundle")
 
 
 def _against_bare(world: TerraformWorld, estate: BenchEstate, *, save: bool) -> tuple[float, float, int]:
