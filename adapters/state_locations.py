@@ -1,0 +1,87 @@
+"""Where a stack's state is, in a registry entry's words: from the folder that was deployed, or from the command line."""
+
+from pathlib import Path
+
+from azure.core.utils import parse_connection_string
+from pydantic import ValidationError
+
+from adapters.account_urls import host_of
+from adapters.settings import Settings
+from adapters.terraform_backend import AzurermBackend, LocalBackend
+from records.errors import SettingsError
+from records.registry import StateLocation
+
+
+def location_in_azure(backend: AzurermBackend | LocalBackend, settings: Settings) -> StateLocation | None:
+    """What is the estate's own, its account and its container of states, goes without saying; None for a file.
+
+    Raises:
+        SettingsError: the backend is in an account whose URL does not follow from the estate's.
+    """
+    if isinstance(backend, LocalBackend):
+        return None
+    return _location(
+        key=backend.key,
+        workspace=backend.workspace,
+        container=_other_than(settings.states_container, backend.container),
+        account_url=_account_url(backend, settings),
+    )
+
+
+def location_on_disk(
+    backend: AzurermBackend | LocalBackend, settings: Settings, *, estate: Path
+) -> StateLocation | None:
+    """An estate on disk has containers and no accounts; None for a file that is not among its states."""
+    if isinstance(backend, AzurermBackend):
+        container = _other_than(settings.states_container, backend.container)
+        return _location(key=backend.key, workspace=backend.workspace, container=container)
+    states = (estate / settings.states_container).resolve()
+    path = backend.path.resolve()
+    return _location(key=path.relative_to(states).as_posix()) if path.is_relative_to(states) else None
+
+
+def location_of_options(
+    *, key: str | None, workspace: str | None, container: str | None, account_url: str | None
+) -> StateLocation | None:
+    """Where the command line says that the state is; None where it says nothing.
+
+    Raises:
+        SettingsError: an option is wrong, or stands without the key.
+    """
+    if not (key or workspace or container or account_url):
+        return None
+    try:
+        return _location(key=key, workspace=workspace, container=container, account_url=account_url)
+    except ValidationError as error:
+        detail = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        option = "--state-" + str(detail["loc"][0]).replace("_", "-")
+        raise SettingsError(f"{option}: {detail['msg']}") from None
+
+
+def _location(**said: str | None) -> StateLocation:
+    return StateLocation.model_validate({name: value for name, value in said.items() if value is not None})
+
+
+def _other_than(own: str, container: str) -> str | None:
+    return None if container == own else container
+
+
+def _account_url(backend: AzurermBackend, settings: Settings) -> str | None:
+    account = backend.storage_account_name
+    own_host = host_of(settings.estate_account_url) if settings.estate_account_url else None
+    own_account, _, domain = (own_host or _account_of(settings) or "").partition(".")
+    if account is None or account == own_account:
+        return None
+    if not domain:
+        raise SettingsError(
+            f"the backend is in the storage account {account}, which is not the estate's: pass --state-key, --state-container "
+            "and --state-account-url"
+        )
+    return f"https://{account}.{domain}"
+
+
+def _account_of(settings: Settings) -> str | None:
+    """The account that a connection string is of."""
+    if settings.estate_connection_string is None:
+        return None
+    return parse_connection_string(settings.estate_connection_string.get_secret_value()).get("accountname")

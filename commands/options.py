@@ -1,0 +1,58 @@
+"""Options that several commands have."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+_SHORT: Final = 256
+_LONG: Final = 2048
+"""As many characters as records.tracker takes."""
+
+EstateOption = Annotated[
+    Path | None,
+    typer.Option("--estate", help="An estate on disk; without it, the account that the settings name.", metavar="DIR"),
+]
+MarketsOption = Annotated[
+    list[str] | None, typer.Option("--market", help="Only this market; repeat it for more.", metavar="MARKET")
+]
+OutputOption = Annotated[Path | None, typer.Option("--output", help="Write the report to this file.", metavar="FILE")]
+
+
+def short_text(value: str | None) -> str | None:
+    """A text that a record can hold."""
+    return _checked(value, _SHORT)
+
+
+def long_text(value: str | None) -> str | None:
+    """A longer one: an address, or a reason."""
+    return _checked(value, _LONG)
+
+
+def _checked(value: str | None, most_characters: int) -> str | None:
+    if value is None:
+        return None
+    if not value.strip() or len(value) > most_characters or not value.isprintable():
+        raise typer.BadParameter(f"1 to {most_characters} characters on one line")
+    return value
+
+
+class Answer(StrEnum):
+    """How a command that writes records tells what it did."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+AnswerOption = Annotated[Answer, typer.Option("--format", help="How to tell what was done.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="Write it. Without this nothing is written.")]
+ByOption = Annotated[
+    str | None,
+    typer.Option(
+        "--by",
+        help="Who writes, for the log. Default: the pipeline's requester, or you.",
+        metavar="WHO",
+        callback=short_text,
+    ),
+]

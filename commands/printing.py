@@ -1,0 +1,64 @@
+"""Where a command's output goes: a file that is replaced whole or not at all, or stdout; progress to a terminal alone."""
+
+import io
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Final
+
+import typer
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+_WIDTH_IN_A_PIPE: Final = 200
+
+
+@contextmanager
+def opened(output: Path | None) -> Iterator[IO[str]]:
+    """Where the report goes: known to be writable before the run begins, and replaced only by a whole report.
+
+    A link is followed, and what is no regular file, such as ``/dev/stdout``, is written to as it is.
+    """
+    if output is None:
+        yield sys.stdout
+        return
+    if output.is_dir():
+        raise typer.BadParameter(f"--output: {output} is a folder, not a file")
+    if output.exists() and not output.is_file():
+        with output.open("w", encoding="utf-8") as file:
+            yield file
+        return
+    target = output.resolve()
+    draft = target.with_name(f".{target.name}.part")
+    try:
+        with draft.open("w", encoding="utf-8") as file:
+            yield file
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def print_to(file: IO[str], renderable: RenderableType) -> None:
+    """In colour and as wide as the terminal; in a pipe plain, wide enough to be searched, and without blanks at line ends."""
+    if file.isatty():
+        Console(file=file, highlight=False).print(renderable)
+        return
+    text = io.StringIO()
+    Console(file=text, width=_WIDTH_IN_A_PIPE, highlight=False).print(renderable)
+    file.writelines(f"{line.rstrip()}\n" for line in text.getvalue().splitlines())
+
+
+def progress_bar(unit: str = "markets") -> Progress:
+    """On a terminal only, and on stderr, so that a pipe gets the report and nothing else."""
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )

@@ -1,0 +1,209 @@
+"""``trueup record``: what a pipeline calls after every deploy."""
+
+import asyncio
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+
+from adapters.bootstrap import utc_now
+from adapters.bundle_zip import pack_bundle
+from adapters.pipeline_environment import current_pipeline
+from adapters.settings import Settings, load_settings
+from adapters.state_locations import location_in_azure, location_of_options, location_on_disk
+from adapters.terraform_backend import read_backend
+from commands.estates import opened_estate
+from commands.options import Answer, AnswerOption, ByOption, EstateOption, long_text, short_text
+from commands.writing import author_of, book_of, tell, working
+from recording.author import Author
+from recording.deploy import Deploy, StateClaims
+from recording.record import Recorded, record_deploy
+from recording.render.recorded import recorded_document, render_recorded
+from records.names import is_market_key, is_stack_name
+from records.record_log import RecordCommand
+from records.registry import StateLocation
+from records.timestamps import parse_utc
+from records.tracker import Outcome
+
+EXAMPLE: Final = (
+    "Example: trueup record --market de --stack network --bundle . --var-file de.tfvars --outcome succeeded"
+)
+_MIB: Final = 1024 * 1024
+_BUNDLE: Final = "What was deployed"
+_DEPLOY: Final = "The deploy"
+_PLACE: Final = "Where the state is"
+
+
+def record(
+    market: Annotated[str, typer.Option(help="The market that was deployed to.", metavar="MARKET")],
+    stack: Annotated[str, typer.Option(help="The stack that was deployed.", metavar="STACK")],
+    estate: EstateOption = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(
+            help="The root module's folder, as deployed: kept, so that it can be planned again.",
+            metavar="DIR",
+            rich_help_panel=_BUNDLE,
+        ),
+    ] = None,
+    var_file: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A file that -var-file named; repeat it in the same order.", metavar="FILE", rich_help_panel=_BUNDLE
+        ),
+    ] = None,
+    outcome: Annotated[Outcome, typer.Option(help="How the apply ended.")] = Outcome.SUCCEEDED,
+    release: Annotated[
+        str | None,
+        typer.Option(
+            help="The release that was deployed. Default: the pipeline's tag.",
+            metavar="NAME",
+            callback=short_text,
+            rich_help_panel=_DEPLOY,
+        ),
+    ] = None,
+    commit: Annotated[
+        str | None,
+        typer.Option(
+            help="Its commit. Default: the pipeline's.", metavar="SHA", callback=short_text, rich_help_panel=_DEPLOY
+        ),
+    ] = None,
+    run_id: Annotated[
+        str | None,
+        typer.Option(
+            help="The run. Default: the pipeline's.", metavar="ID", callback=short_text, rich_help_panel=_DEPLOY
+        ),
+    ] = None,
+    run_url: Annotated[
+        str | None,
+        typer.Option(
+            help="Where the run can be read. Default: the pipeline's.",
+            metavar="URL",
+            callback=long_text,
+            rich_help_panel=_DEPLOY,
+        ),
+    ] = None,
+    by: ByOption = None,
+    subscription_id: Annotated[
+        str | None,
+        typer.Option(
+            help="The market's subscription; needed where the registry does not have it.",
+            metavar="ID",
+            callback=short_text,
+            rich_help_panel=_PLACE,
+        ),
+    ] = None,
+    state_key: Annotated[
+        str | None,
+        typer.Option(
+            help="The state's key. Default: that of the folder's backend, else the registry's.",
+            metavar="KEY",
+            rich_help_panel=_PLACE,
+        ),
+    ] = None,
+    state_workspace: Annotated[
+        str | None, typer.Option(help="With --state-key: its workspace.", metavar="NAME", rich_help_panel=_PLACE)
+    ] = None,
+    state_container: Annotated[
+        str | None, typer.Option(help="With --state-key: its container.", metavar="NAME", rich_help_panel=_PLACE)
+    ] = None,
+    state_account_url: Annotated[
+        str | None,
+        typer.Option(help="With --state-key: its account's blob endpoint.", metavar="URL", rich_help_panel=_PLACE),
+    ] = None,
+    serial_before: Annotated[
+        int | None,
+        typer.Option(
+            help="The state's serial before the apply: a failed one that left it so is not recorded.",
+            min=0,
+            rich_help_panel=_DEPLOY,
+        ),
+    ] = None,
+    deployed_at: Annotated[
+        str | None,
+        typer.Option(
+            help="When the apply ended. Default: now.", metavar="TIME", show_default=False, rich_help_panel=_DEPLOY
+        ),
+    ] = None,
+    format_: AnswerOption = Answer.TEXT,
+) -> int:
+    """Record a deploy: its bundle, its tracker, and its entry in the registry.
+
+    Reads lineage, serial and MD5 of the state as they are after `terraform apply`. Safe to run again.
+    Exit status: 0 recorded, or nothing to record; 1 failed.
+    """
+    settings, pipeline = load_settings(), current_pipeline()
+    _check_names(market, stack)
+    if var_file and not bundle:
+        raise typer.BadParameter("--var-file needs --bundle")
+    asked_for = location_of_options(
+        key=state_key, workspace=state_workspace, container=state_container, account_url=state_account_url
+    )
+    moment = _parsed_time(deployed_at)
+    with working("packing the bundle"):
+        packed = (
+            pack_bundle(bundle, variable_files=var_file or (), max_bytes=settings.bundle_max_mib * _MIB)
+            if bundle
+            else None
+        )
+    for warning in packed.warnings if packed else ():
+        Console(stderr=True, highlight=False).print(f"trueup: {warning}", style="yellow", markup=False)
+    author = author_of(RecordCommand.RECORD, by=by, pipeline=pipeline, run_id=run_id)
+    deploy = Deploy(
+        market=market,
+        stack=stack,
+        deployed_at=moment or author.at.replace(microsecond=0),
+        outcome=outcome,
+        release=release or pipeline.release,
+        commit=commit or pipeline.commit,
+        run_id=author.run_id,
+        run_url=run_url or pipeline.run_url,
+        subscription_id=subscription_id,
+        signed_in_to=pipeline.subscription_id,
+        serial_before=serial_before,
+        state=StateClaims(
+            asked_for=asked_for,
+            initialised=_initialised(bundle, estate, settings) if bundle and asked_for is None else None,
+        ),
+        bundle=packed,
+        modules=packed.modules if packed else (),
+    )
+    with working("recording"):
+        recorded = asyncio.run(_record(deploy, author, estate, settings))
+    tell(
+        format_,
+        text=render_recorded(recorded, name=deploy.name, bundle=packed),
+        document=recorded_document(recorded, market=market, stack=stack, bundle=packed),
+    )
+    return 0
+
+
+async def _record(deploy: Deploy, author: Author, folder: Path | None, settings: Settings) -> Recorded:
+    async with opened_estate(folder, settings, may_be_new=True) as estate:
+        return await record_deploy(deploy, records=estate.records, book=book_of(estate, author))
+
+
+def _initialised(folder: Path, estate: Path | None, settings: Settings) -> StateLocation | None:
+    backend = read_backend(folder)
+    if backend is None:
+        return None
+    return location_on_disk(backend, settings, estate=estate) if estate else location_in_azure(backend, settings)
+
+
+def _check_names(market: str, stack: str) -> None:
+    if not is_market_key(market):
+        raise typer.BadParameter("--market: segments of lower-case letters, digits and '-', joined by '/'")
+    if not is_stack_name(stack):
+        raise typer.BadParameter("--stack: lower-case letters, digits and '-', 63 at most")
+
+
+def _parsed_time(text: str | None) -> datetime | None:
+    try:
+        moment = parse_utc(text) if text else None
+    except ValueError as error:
+        raise typer.BadParameter(f"--deployed-at: {error}") from None
+    if moment and moment > utc_now():
+        raise typer.BadParameter("--deployed-at: it is yet to come")
+    return moment
