@@ -11,8 +11,9 @@ from rich.console import Console
 
 from adapters.bootstrap import discard_stdout, spare_the_collector
 from commands import accept, adopt, reconcile, record, repair
-from records.errors import TrueupError
+from records.errors import RecordError, StoreError, TrueupError
 from records.runs import EXIT_RUN_FAILED
+from records.store_faults import told
 from records.version import VERSION
 
 _INTERRUPTED: Final = 130
@@ -68,7 +69,8 @@ def main() -> None:
         discard_stdout()
         status = _PIPE_CLOSED
     except (TrueupError, OSError) as error:
-        Console(stderr=True, highlight=False).print(f"trueup: {error}", style="red", markup=False, soft_wrap=True)
+        text = told(error) if isinstance(error, RecordError | StoreError) else str(error)
+        Console(stderr=True, highlight=False).print(f"trueup: {text}", style="red", markup=False, soft_wrap=True)
         status = EXIT_RUN_FAILED
     except (typer.Abort, KeyboardInterrupt):
         status = _INTERRUPTED

@@ -64,6 +64,11 @@ def files_of_bundle(folder: Path, *, variable_files: Sequence[Path] = ()) -> Bun
     if not folder.is_dir():
         raise BundleError(f"{shown(folder)}: there is no such folder. Give that of the root module.")
     folder, warnings = folder.resolve(), list[str]()
+    if not (folder / DATA_FOLDER).is_dir():
+        warnings.append(
+            "`terraform init` did not run in the root module's folder: if its files call modules, they are not in the bundle, "
+            "which cannot be planned then."
+        )
     modules = installed_modules(folder)
     local = [folder, *_outside(folder, modules)]
     ancestor = Path(os.path.commonpath(local))
@@ -210,6 +215,8 @@ def _variables(
 
 def _check_variable_file(path: Path, folder: Path) -> None:
     fault = fault_of_name(path.name) or (None if path.is_file() else "there is no such file")
+    if fault is None and (has_name_of_secrets(path.name) or is_state_or_plan(path)):
+        fault = "it is a state, a plan, or made for secrets"
     if fault:
         raise BundleError(f"{shown(path)}: {fault}. Give the file that `terraform plan -var-file` was given.")
     for place in (path.parent.resolve() / path.name, path.resolve()):

@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import Final
 from urllib.parse import quote
 
+from adapters.terraform_json import DATA_FOLDER
 from records.errors import SettingsError
 
 MOST_TEXT_CHARACTERS: Final = 256
@@ -64,6 +65,19 @@ def current_pipeline() -> Pipeline:
         SettingsError: as `read_pipeline` does.
     """
     return read_pipeline(os.environ)
+
+
+def current_workspace() -> str | None:
+    """The workspace that TF_WORKSPACE has Terraform use, whatever is selected in the folder.
+
+    Raises:
+        SettingsError: TF_DATA_DIR has Terraform keep its modules and backend elsewhere, where nothing here looks.
+    """
+    if os.environ.get("TF_DATA_DIR", DATA_FOLDER) != DATA_FOLDER:
+        raise SettingsError(
+            f"TF_DATA_DIR is set: run `terraform init` without it, so that {DATA_FOLDER} is in the folder"
+        )
+    return os.environ.get("TF_WORKSPACE") or None
 
 
 def current_user() -> str:

@@ -5,7 +5,7 @@ from typing import Final
 
 from adapters.blob_store import BlobPlace, BlobStore
 from adapters.record_reader import RECORD_MAX_BYTES, Containers
-from records.errors import BlobMissingError
+from records.errors import BlobMissingError, RefusedWriteError
 from records.json_writing import to_bytes
 from records.names import registry_blob, tracker_blob
 from records.registry import RegistryRecord
@@ -28,7 +28,13 @@ class BlobRecordWriter:
 
     async def write_registry(self, *, record: RegistryRecord, replaces: str | None) -> str:
         place = BlobPlace(container=self._containers.registry, name=registry_blob(record.market))
-        return await self._blobs.write(place, to_bytes(record), replaces=replaces, media_type=_JSON)
+        content = to_bytes(record)
+        if len(content) > RECORD_MAX_BYTES:
+            raise RefusedWriteError(
+                f"{place}: it would be {len(content):,} bytes, and {RECORD_MAX_BYTES:,} is the most that is read. "
+                "Divide the market."
+            )
+        return await self._blobs.write(place, content, replaces=replaces, media_type=_JSON)
 
     async def write_bundle(self, *, blob: str, content: bytes) -> None:
         place = BlobPlace(container=self._containers.bundles, name=blob)

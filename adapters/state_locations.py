@@ -7,19 +7,19 @@ from pydantic import ValidationError
 
 from adapters.account_urls import host_of
 from adapters.settings import Settings
-from adapters.terraform_backend import AzurermBackend, LocalBackend
+from adapters.terraform_backend import AzurermBackend, Backend, LocalBackend, OtherBackend
 from records.errors import SettingsError
-from records.registry import StateLocation
+from records.registry import Elsewhere, StateLocation
 
 
-def location_in_azure(backend: AzurermBackend | LocalBackend, settings: Settings) -> StateLocation | None:
-    """What is the estate's own, its account and its container of states, goes without saying; None for a file.
+def location_in_azure(backend: Backend, settings: Settings) -> StateLocation | Elsewhere:
+    """What is the estate's own, its account and its container of states, goes without saying.
 
     Raises:
         SettingsError: the backend is in an account whose URL does not follow from the estate's.
     """
-    if isinstance(backend, LocalBackend):
-        return None
+    if not isinstance(backend, AzurermBackend):
+        return _elsewhere(backend)
     return _location(
         key=backend.key,
         workspace=backend.workspace,
@@ -28,16 +28,15 @@ def location_in_azure(backend: AzurermBackend | LocalBackend, settings: Settings
     )
 
 
-def location_on_disk(
-    backend: AzurermBackend | LocalBackend, settings: Settings, *, estate: Path
-) -> StateLocation | None:
-    """An estate on disk has containers and no accounts; None for a file that is not among its states."""
+def location_on_disk(backend: Backend, settings: Settings, *, estate: Path) -> StateLocation | Elsewhere:
+    """An estate on disk has containers and no accounts; a file that is not among its states is elsewhere."""
     if isinstance(backend, AzurermBackend):
         container = _other_than(settings.states_container, backend.container)
         return _location(key=backend.key, workspace=backend.workspace, container=container)
     states = (estate / settings.states_container).resolve()
-    path = backend.path.resolve()
-    return _location(key=path.relative_to(states).as_posix()) if path.is_relative_to(states) else None
+    if isinstance(backend, LocalBackend) and backend.path.resolve().is_relative_to(states):
+        return _location(key=backend.path.resolve().relative_to(states).as_posix())
+    return _elsewhere(backend)
 
 
 def location_of_options(
@@ -50,6 +49,8 @@ def location_of_options(
     """
     if not (key or workspace or container or account_url):
         return None
+    if key is None:
+        raise SettingsError("--state-key is needed with the other options that say where the state is")
     try:
         return _location(key=key, workspace=workspace, container=container, account_url=account_url)
     except ValidationError as error:
@@ -60,6 +61,11 @@ def location_of_options(
 
 def _location(**said: str | None) -> StateLocation:
     return StateLocation.model_validate({name: value for name, value in said.items() if value is not None})
+
+
+def _elsewhere(backend: LocalBackend | OtherBackend) -> Elsewhere:
+    where = f"the file {backend.path}" if isinstance(backend, LocalBackend) else f"a backend of type {backend.type}"
+    return Elsewhere(where=where)
 
 
 def _other_than(own: str, container: str) -> str | None:

@@ -36,6 +36,16 @@ class LocalBackend:
     path: Path
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherBackend:
+    """A state that is kept in another way, such as ``s3`` or ``cloud``."""
+
+    type: str
+
+
+Backend = AzurermBackend | LocalBackend | OtherBackend
+
+
 class _AzurermConfig(LeftByTerraform):
     storage_account_name: str | None = None
     container_name: str
@@ -56,10 +66,11 @@ class _BackendState(LeftByTerraform):
     backend: _BackendBlock | None = None
 
 
-def read_backend(folder: Path) -> AzurermBackend | LocalBackend | None:
-    """The backend and workspace that ``terraform init`` set up in ``folder``; None where it is of another type, or none.
+def read_backend(folder: Path, *, workspace: str | None = None) -> Backend | None:
+    """The backend that ``terraform init`` set up in ``folder``; None where it set up none.
 
-    Nothing else of the file is read: it may hold access keys.
+    ``workspace`` is what TF_WORKSPACE says, which goes before the one that is selected in the folder. Nothing else of the
+    file is read: it may hold access keys.
 
     Raises:
         BundleError: what is there cannot be read.
@@ -69,7 +80,8 @@ def read_backend(folder: Path) -> AzurermBackend | LocalBackend | None:
     block = state.backend if state else None
     if block is None:
         return None
-    name = (content_of(folder / _WORKSPACE_FILE) or b"").decode("utf-8", "replace").strip()
+    selected = (content_of(folder / _WORKSPACE_FILE) or b"").decode("utf-8", "replace").strip()
+    name = workspace or selected
     workspace = None if name in {"", DEFAULT_WORKSPACE} else name
     try:
         match block.type:
@@ -78,7 +90,7 @@ def read_backend(folder: Path) -> AzurermBackend | LocalBackend | None:
             case "local":
                 return _local(_LocalConfig.model_validate(block.config), folder, workspace)
             case _:
-                return None
+                return OtherBackend(type=block.type)
     except ValidationError:
         raise BundleError(
             f"{path}: its {block.type} backend lacks what says where the state is. Run `terraform init` again, with every "

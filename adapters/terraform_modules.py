@@ -8,6 +8,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from posixpath import normpath
 from typing import Final
 
 from pydantic import Field, ValidationError
@@ -22,6 +23,8 @@ MANIFEST: Final = f"{MODULES_FOLDER}/modules.json"
 _MASK: Final = "***"
 _PLAIN_ARGUMENTS: Final = frozenset({"ref", "rev", "depth", "archive", "checksum", "version", "filename"})
 """What go-getter takes in a query and is no credential."""
+_PLAIN_VALUE = re.compile(r"[^;=\s]*")
+_AZURE_DEVOPS: Final = "dev.azure.com"
 _WITH_USERINFO = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<userinfo>[^/?#]+)@(?=(?P<rest>[^?#]*))", re.IGNORECASE
 )
@@ -50,7 +53,7 @@ class InstalledModule:
     @property
     def package(self) -> str | None:
         """The folder below `MODULES_FOLDER` that Terraform fetched it into; None for a local module."""
-        parts = PurePosixPath(self.folder).parts
+        parts = PurePosixPath(normpath(self.folder)).parts
         return parts[2] if parts[:2] == PurePosixPath(MODULES_FOLDER).parts and len(parts) > 2 else None
 
     @property
@@ -133,15 +136,14 @@ def _relative(folder: str, *, to: Path) -> str:
 
 def _masked_userinfo(match: re.Match[str]) -> str:
     userinfo = match["userinfo"]
-    _host, _, path = match["rest"].partition("/")
-    is_plain = ":" not in userinfo and (
-        match["scheme"].lower() == "ssh" or userinfo == "git" or path.startswith(f"{userinfo}/")
-    )
+    host, _, path = match["rest"].partition("/")
+    is_organisation = host.lower() == _AZURE_DEVOPS and path.startswith(f"{userinfo}/")
+    is_plain = ":" not in userinfo and (match["scheme"].lower() == "ssh" or userinfo == "git" or is_organisation)
     return match[0] if is_plain else f"{match['scheme']}://{_MASK}@"
 
 
 def _masked_argument(argument: str) -> str:
-    name, mark, _ = argument.partition("=")
-    if not argument or name in _PLAIN_ARGUMENTS:
+    name, mark, value = argument.partition("=")
+    if not argument or (name in _PLAIN_ARGUMENTS and _PLAIN_VALUE.fullmatch(value)):
         return argument
     return f"{name}={_MASK}" if mark else _MASK

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Final
 
 _NAMES_OF_SECRETS: Final = (
-    "*.tfstate", "*.tfstate.*", ".*.lock.info", "*.tfplan", "tfplan", "crash.log", "crash.*.log",
+    "*.tfstate", "*.tfstate.*", ".*.lock.info", "*.tfplan", "tfplan", "crash.log", "crash.*.log", "*.tfbackend",
     ".terraformrc", "terraform.rc", ".tofurc", "tofu.rc", "credentials.tfrc.json",
+    ".env", ".env.*", ".netrc", "id_rsa", "id_ecdsa", "id_ed25519",
 )  # fmt: skip
 _ZIP_SIGNATURE: Final = b"PK\x03\x04"
 _PLAN_MEMBER: Final = "tfplan"

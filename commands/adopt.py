@@ -124,7 +124,7 @@ def adopt(
 
 async def _adopt(folder: Path | None, settings: Settings, author: Author, wanted: _Wanted, *, writes: bool) -> _Done:
     width = settings.fan_out_width
-    async with open_judged_estate(folder, settings) as opened:
+    async with open_judged_estate(folder, settings, may_be_new=True) as opened:
         records, judge = opened.estate.records, opened.judge
         with progress_bar() as bar:
             looking = bar.add_task("looking", total=None)

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from adapters.bootstrap import utc_now
 from adapters.bundle_zip import pack_bundle
-from adapters.pipeline_environment import current_pipeline
+from adapters.pipeline_environment import current_pipeline, current_workspace
 from adapters.settings import Settings, load_settings
 from adapters.state_locations import location_in_azure, location_of_options, location_on_disk
 from adapters.terraform_backend import read_backend
@@ -23,7 +23,7 @@ from recording.record import Recorded, record_deploy
 from recording.render.recorded import recorded_document, render_recorded
 from records.names import is_market_key, is_stack_name
 from records.record_log import RecordCommand
-from records.registry import StateLocation
+from records.registry import Elsewhere, StateLocation
 from records.timestamps import parse_utc
 from records.tracker import Outcome
 
@@ -116,7 +116,16 @@ def record(
     serial_before: Annotated[
         int | None,
         typer.Option(
-            help="The state's serial before the apply: a failed one that left it so is not recorded.",
+            help="The state's serial before the apply: a failed one that left it so is not recorded. Without it a failed apply "
+            "is recorded wherever the state is not what the records say, whoever moved it.",
+            min=0,
+            rich_help_panel=_DEPLOY,
+        ),
+    ] = None,
+    serial_after: Annotated[
+        int | None,
+        typer.Option(
+            help="The state's serial after the apply: where it is another one by now, nothing is recorded.",
             min=0,
             rich_help_panel=_DEPLOY,
         ),
@@ -142,6 +151,7 @@ def record(
         key=state_key, workspace=state_workspace, container=state_container, account_url=state_account_url
     )
     moment = _parsed_time(deployed_at)
+    workspace = current_workspace()
     with working("packing the bundle"):
         packed = (
             pack_bundle(bundle, variable_files=var_file or (), max_bytes=settings.bundle_max_mib * _MIB)
@@ -149,7 +159,7 @@ def record(
             else None
         )
     for warning in packed.warnings if packed else ():
-        Console(stderr=True, highlight=False).print(f"trueup: {warning}", style="yellow", markup=False)
+        Console(stderr=True, highlight=False).print(f"trueup: {warning}", style="yellow", markup=False, soft_wrap=True)
     author = author_of(RecordCommand.RECORD, by=by, pipeline=pipeline, run_id=run_id)
     deploy = Deploy(
         market=market,
@@ -163,9 +173,10 @@ def record(
         subscription_id=subscription_id,
         signed_in_to=pipeline.subscription_id,
         serial_before=serial_before,
+        serial_after=serial_after,
         state=StateClaims(
             asked_for=asked_for,
-            initialised=_initialised(bundle, estate, settings) if bundle and asked_for is None else None,
+            initialised=_initialised(bundle, workspace, estate, settings) if bundle and asked_for is None else None,
         ),
         bundle=packed,
         modules=packed.modules if packed else (),
@@ -185,8 +196,10 @@ async def _record(deploy: Deploy, author: Author, folder: Path | None, settings:
         return await record_deploy(deploy, records=estate.records, book=book_of(estate, author))
 
 
-def _initialised(folder: Path, estate: Path | None, settings: Settings) -> StateLocation | None:
-    backend = read_backend(folder)
+def _initialised(
+    folder: Path, workspace: str | None, estate: Path | None, settings: Settings
+) -> StateLocation | Elsewhere | None:
+    backend = read_backend(folder, workspace=workspace)
     if backend is None:
         return None
     return location_on_disk(backend, settings, estate=estate) if estate else location_in_azure(backend, settings)

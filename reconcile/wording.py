@@ -22,9 +22,7 @@ _FIRST_STEPS: Final = {
     Verdict.HEALTHY: "Nothing to do.",
     Verdict.NOT_DEPLOYED: "Nothing to do until its first deploy.",
     Verdict.IN_FLIGHT: "Wait for the deploy to end, then run `{again}`.",
-    Verdict.UNREADABLE: (
-        "Mend the record that the evidence names (a broken tracker: `trueup repair {these}`), then run `{again}`."
-    ),
+    Verdict.UNREADABLE: "Mend the record that the evidence names, as its fault says, then run `{again}`.",
     Verdict.UNREGISTERED: (
         "If it is still wanted, run `trueup repair {these}` where its tracker has a `state`, else put its entry back into "
         "registry/{market}/subscription.json. If it is not, delete trackers/{market}/{stack}.json."
@@ -34,7 +32,7 @@ _FIRST_STEPS: Final = {
     Verdict.STATE_FORKED: "Stop the pipeline of {market}/{stack} and compare the state with the version of the last deploy.",
     Verdict.PIPELINE_DRIFT: (
         "Run `terraform plan` from the release on record, then deploy {market}/{stack} by its pipeline; or, if a person "
-        "decides that the change stays, run `trueup accept {these}`."
+        "decides that the change stays, run `trueup accept {these} --by WHO --reason WHY`."
     ),
     Verdict.STATE_ROLLED_BACK: "Stop the pipeline of {market}/{stack} and find the newer state among the blob's versions.",
     Verdict.TRACKER_BEHIND: _REPAIR,

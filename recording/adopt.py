@@ -16,12 +16,12 @@ from recording.following import while_others_write
 from recording.placing import Place, StateSource, location_of
 from recording.side_by_side import side_by_side
 from records.errors import BlobChangedError, RecordError, RefusedWriteError, StoreError
-from records.faults import FaultCode, RecordKind
+from records.faults import FaultCode
 from records.judged import JudgedMarket
 from records.ports import MarketJudge, RecordReader
 from records.readings import Absent, Present, Unreadable
 from records.registry import RegistryRecord
-from records.store_faults import store_fault
+from records.store_faults import told
 from records.verdicts import Verdict
 
 _AT_ONCE_IN_A_MARKET: Final = 8
@@ -137,15 +137,17 @@ async def _adopt_market(
         except BlobChangedError:
             outcomes[stack] = replace(outcomes[stack], why=_CHANGED)
         except StoreError as error:
-            outcomes[stack] = replace(outcomes[stack], why=_told(error), has_failed=True)
+            outcomes[stack] = replace(outcomes[stack], why=told(error), has_failed=True)
 
     await side_by_side(write_tracker, wanted, width=_AT_ONCE_IN_A_MARKET)
     tracked = [one for one in wanted if outcomes[one.place.stack].why is None]
     try:
         overtaken = await _register(market, tracked, records, book)
         failed, why, has_failed = overtaken, _CHANGED, False
-    except (StoreError, RecordError, RefusedWriteError) as error:
-        failed, why, has_failed = {one.place.stack for one in tracked}, _told(error), True
+    except RefusedWriteError as error:
+        failed, why, has_failed = {one.place.stack for one in tracked}, str(error), True
+    except (StoreError, RecordError) as error:
+        failed, why, has_failed = {one.place.stack for one in tracked}, told(error), True
     for stack in failed:
         outcomes[stack] = replace(outcomes[stack], why=why, has_failed=has_failed)
     judged = await judge.judge(market, wanted=frozenset(one.place.stack for one in wanted))
@@ -153,16 +155,6 @@ async def _adopt_market(
         stack = found.result.stack
         outcomes[stack] = replace(outcomes[stack], verdict=found.result.verdict)
     return list(outcomes.values())
-
-
-def _told(error: StoreError | RecordError | RefusedWriteError) -> str:
-    match error:
-        case RecordError():
-            return f"{error}. {error.fault.remedy}"
-        case StoreError():
-            return f"{error}. {store_fault(error, kind=RecordKind.TRACKER, blob=error.place).remedy}"
-        case _:
-            return str(error)
 
 
 async def _register(market: str, adoptions: Sequence[Adoption], records: RecordReader, book: RecordBook) -> set[str]:

@@ -132,6 +132,8 @@ def _of_registered(stack: Candidate, judged: JudgedStack, entry: RegistryEntry) 
     if not isinstance(state, Present) or not (result.verdict in _NOTHING_SPEAKS_AGAINST or is_quiet):
         return _left_alone(stack, f"{result.summary} {result.remedy}")
     tracker = stack.tracker
+    if result.tier is not Tier.THREE_RECORDS and state.blob.lock:
+        return _left_alone(stack, _who_is_at_it(state.blob.lock))
     if result.tier is not Tier.THREE_RECORDS or tracker is None:
         return _adopt(stack, entry, state)
     if _lags(entry, tracker):

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Final
 
 from recording.author import Author
 from records.bundles import PackedBundle, bundle_blob
@@ -16,6 +17,9 @@ from records.readings import Present, Reading, Unreadable
 from records.record_log import LoggedWrite, WriteStatus, WrittenKind
 from records.registry import RegistryRecord
 from records.tracker import TrackerRecord
+
+_OF_THE_MARKET: Final = "_market"
+"""Stands for a stack in the id of a row without one; no stack can be so called."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +133,7 @@ class RecordBook:
         etag_before: str | None,
     ) -> LoggedWrite:
         author = self.author
-        name = f"{author.session_id}-{kind}-{stack or 'market'}"
+        name = f"{author.session_id}-{kind}-{stack or _OF_THE_MARKET}"
         return LoggedWrite(
             write_id=f"{name}-{self._written[name]}",
             at=author.at,

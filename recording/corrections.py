@@ -4,6 +4,7 @@ Pure. A state is never the record that is corrected, and nothing is corrected th
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from recording.author import Author
@@ -83,7 +84,7 @@ def correction_of(
         fault = readings.tracker.fault if isinstance(readings.tracker, Unreadable) else None
         if fault and fault.code not in GARBLED:
             # One that was copied names another stack: find out why before it is written over.
-            return LeftAlone(result=result, why=f"The tracker {fault.message}.")
+            return LeftAlone(result=result, why=f"The tracker cannot be trusted: {fault.message}. {fault.remedy}")
         return _corrected_tracker(judged, tracker, entry, state, author)
     return LeftAlone(result=result, why=_why_a_person(result))
 
@@ -99,7 +100,7 @@ def belated_entry(judged: JudgedStack, *, registry: RegistryRecord | None) -> Co
         return None
     document = registry.stacks.get(judged.result.stack) if registry else None
     after = entry_following(tracker.record, document, location=None)
-    if after == entry.record:
+    if after == entry.record or not _is_earlier(entry.record.deployed_at, tracker.record.deployed_at):
         return None
     return Correction(
         market=judged.result.market,
@@ -110,6 +111,10 @@ def belated_entry(judged: JudgedStack, *, registry: RegistryRecord | None) -> Co
         over=tracker,
         why="The serials agree, and the entry is of an earlier deploy of the same content than the tracker.",
     )
+
+
+def _is_earlier(one: datetime | None, other: datetime | None) -> bool:
+    return other is not None and (one is None or one < other)
 
 
 def finished(
@@ -214,8 +219,8 @@ def _same(one: str | None, other: str | None) -> bool:
 def _why_no_state(result: StackResult, tracker: TrackerRecord | None) -> str:
     if result.verdict is Verdict.UNREGISTERED and tracker and not tracker.state:
         return "Its tracker does not say where the state is, so that nothing confirms it."
-    if result.evidence.state.status is RecordStatus.NOT_LOOKED_FOR:
-        return "The registry does not say where the state is, so that nothing confirms it."
+    if result.verdict is Verdict.UNREADABLE and result.evidence.state.status is RecordStatus.NOT_LOOKED_FOR:
+        return "The registry's entry cannot be read, so that nothing says which state is this stack's."
     return "There is no state to confirm which record is right."
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from recording.deploy import StateClaims
 from records.errors import RefusedWriteError
-from records.registry import StateLocation
+from records.registry import Elsewhere, StateLocation
 
 SameState = Callable[[StateLocation, StateLocation], bool]
 """Whether two locations name one blob."""
@@ -21,6 +21,11 @@ def chosen_location(
     """
     if claims.asked_for:
         return claims.asked_for
+    if isinstance(claims.initialised, Elsewhere):
+        raise RefusedWriteError(
+            f"{stack}: the folder's state is in {claims.initialised.where}, which is not in the estate. Deploy from the folder "
+            "that `terraform init` set up for the estate's state, or pass --state-key."
+        )
     if registered is None:
         if claims.initialised is None:
             raise RefusedWriteError(

@@ -13,6 +13,7 @@ from recording.deploy import Deploy
 from recording.following import registry_follows_trackers, while_others_write
 from recording.locations import chosen_location
 from recording.trackers import after_deploy
+from recording.unfinished import is_of_content
 from records.errors import RecordError, RefusedWriteError
 from records.faults import GARBLED, FaultCode
 from records.names import registry_blob
@@ -55,10 +56,13 @@ async def record_deploy(deploy: Deploy, *, records: RecordReader, book: RecordBo
     location = chosen_location(
         deploy.name, deploy.state, _registered_location(deploy, registry), is_same_state=records.is_same_state
     )
+    _check_is_its_own(deploy, location, registry, records)
     subscription_id = _subscription_id(deploy, registry)
     state = await _state(deploy, location, records)
     if state is None:
         return Recorded(recording=Recording.NOTHING_MOVED, location=location, state=None)
+    if deploy.serial_after not in {None, state.record.serial}:
+        return await _left_to_the_later(deploy, state, location, records)
     if deploy.outcome is Outcome.FAILED and await _is_where_it_was(deploy, state, records, registry):
         return Recorded(recording=Recording.NOTHING_MOVED, location=location, state=state)
     recording = await _write_tracker(deploy, state, location, subscription_id, records, book)
@@ -108,6 +112,23 @@ def is_superseded(deploy: Deploy, read: Present[StateHead], tracker: TrackerReco
     return says_what_is_there or (tracker.lineage == read.record.lineage and (tracker.serial or 0) > read.record.serial)
 
 
+async def _left_to_the_later(
+    deploy: Deploy, state: Present[StateHead], location: StateLocation, records: RecordReader
+) -> Recorded:
+    """For a deploy whose state somebody has written since: it may be recorded no more, and its record may be there already.
+
+    Raises:
+        RefusedWriteError: nothing has recorded what is there now.
+    """
+    tracker = await records.tracker(market=deploy.market, stack=deploy.stack, subscription_id=None)
+    if isinstance(tracker, Present) and is_of_content(tracker.record, state):
+        return Recorded(recording=Recording.SUPERSEDED, location=location, state=state, tracker=tracker.record)
+    raise RefusedWriteError(
+        f"{deploy.name}: the state's serial is {state.record.serial}, and this deploy left it at {deploy.serial_after}: it was "
+        "written since. Find out by whom (docs/runbook.md#pipeline_drift), then deploy again or accept what is there."
+    )
+
+
 def _is_behind(tracker: TrackerRecord, state: Present[StateHead]) -> bool:
     same_lineage = tracker.lineage == state.record.lineage
     return same_lineage and (tracker.serial is None or tracker.serial < state.record.serial)
@@ -149,6 +170,22 @@ async def _is_where_it_was(
         state.record.lineage,
         state.record.serial,
     )
+
+
+def _check_is_its_own(
+    deploy: Deploy, location: StateLocation, registry: Reading[RegistryRecord], records: RecordReader
+) -> None:
+    """Raises:
+    RefusedWriteError: another stack of the market has this state on record.
+    """
+    if not isinstance(registry, Present):
+        return
+    for stack, own in zip(registry.record.stacks, registry.record.locations(), strict=True):
+        if stack != deploy.stack and own and records.is_same_state(own, location):
+            raise RefusedWriteError(
+                f"{deploy.name}: its state {location.blob} is on record as that of {deploy.market}/{stack}. Correct --stack, "
+                "or the backend: two stacks on one state destroy each other's resources."
+            )
 
 
 def _registered_location(deploy: Deploy, registry: Reading[RegistryRecord]) -> StateLocation | None:

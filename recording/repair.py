@@ -18,6 +18,7 @@ from records.ports import MarketJudge, RecordLog, RecordReader
 from records.readings import Absent, Present, Reading, StateHead
 from records.registry import RegistryEntry, RegistryRecord
 from records.report import Problem
+from records.store_faults import told
 from records.tracker import TrackerRecord
 from records.verdicts import NEEDS_NOBODY, Verdict
 
@@ -42,11 +43,15 @@ class MarketRepairs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repaired:
-    """What came of a correction: the verdict afterwards, or None where nothing was written, and why not."""
+    """What came of a correction: the verdict afterwards, or None where nothing was written, and why not.
+
+    ``only_in_part`` says why the registry's entry was not written after its tracker.
+    """
 
     correction: Correction
     verdict: Verdict | None = None
     why_not: str | None = None
+    only_in_part: str | None = None
 
     @property
     def is_mended(self) -> bool:
@@ -100,6 +105,7 @@ async def apply_repairs(
     What keeps one from being written is said of it, and raised for none: the other markets must get theirs.
     """
     why_not: dict[str, str] = {}
+    only_in_part: dict[str, str] = {}
     entries = {one.stack: one.after for one in repairs.corrections if isinstance(one.after, RegistryEntry)}
     if entries:
         with _refusals(why_not, entries):
@@ -108,10 +114,18 @@ async def apply_repairs(
         if isinstance(one.after, TrackerRecord):
             with _refusals(why_not, (one.stack,)):
                 await book.write_tracker(one.after, over=one.over)
+            if one.stack in why_not:
+                continue
+            with _refusals(only_in_part, (one.stack,)):
                 await registry_follows_trackers(records, book, market=repairs.market, stacks=(one.stack,))
     verdicts = await _verdicts(judge, repairs.market, {one.stack for one in repairs.corrections} - why_not.keys())
     return tuple(
-        Repaired(correction=one, verdict=verdicts.get(one.stack), why_not=why_not.get(one.stack))
+        Repaired(
+            correction=one,
+            verdict=verdicts.get(one.stack),
+            why_not=why_not.get(one.stack),
+            only_in_part=only_in_part.get(one.stack),
+        )
         for one in repairs.corrections
     )
 
@@ -136,8 +150,10 @@ def _refusals(why_not: dict[str, str], stacks: Iterable[str]) -> Iterator[None]:
         yield
     except BlobChangedError:
         why_not.update(dict.fromkeys(stacks, "The record has changed since it was judged. Run it again."))
-    except (RecordError, RefusedWriteError, StoreError) as error:
-        why_not.update(dict.fromkeys(stacks, f"{error}"))
+    except RefusedWriteError as error:
+        why_not.update(dict.fromkeys(stacks, str(error)))
+    except (RecordError, StoreError) as error:
+        why_not.update(dict.fromkeys(stacks, told(error)))
 
 
 def _may_be_written(judged: JudgedMarket) -> bool:

@@ -5,7 +5,7 @@ bundle of an earlier one would have a plan check compare with what is no longer 
 """
 
 from recording.author import Author
-from recording.deploy import Deploy
+from recording.deploy import BY_THE_PIPELINE, Deploy
 from records.readings import Present, StateHead
 from records.registry import RegistryEntry, StateLocation
 from records.tracker import MOST_HISTORY_ENTRIES, HistoryAction, HistoryEntry, Outcome, TrackerRecord
@@ -32,8 +32,8 @@ def after_deploy(
         run_id=deploy.run_id,
         run_url=deploy.run_url,
         deployed_at=deploy.deployed_at,
-        deployed_by=deploy.deployed_by,
-        terraform_version=deploy.terraform_version or state.record.terraform_version,
+        deployed_by=BY_THE_PIPELINE,
+        terraform_version=state.record.terraform_version,
         bundle=deploy.bundle.named(market=deploy.market, stack=deploy.stack) if deploy.bundle else None,
         modules=deploy.modules or None,
         state=location,

@@ -23,7 +23,7 @@ async def unfinished_records(log: RecordLog, *, market: str, now: datetime) -> d
     async for write in log.writes(market=market, since=now - _LOOKED_BACK):
         if write.kind is WrittenKind.TRACKER and write.stack and _counts(write):
             newest.setdefault(write.stack, write)
-    parsed = {stack: _tracker(write) for stack, write in newest.items() if write.status is WriteStatus.BEGUN}
+    parsed = {stack: _tracker(write) for stack, write in newest.items() if write.status is not WriteStatus.WRITTEN}
     return {stack: tracker for stack, tracker in parsed.items() if tracker}
 
 
@@ -39,9 +39,11 @@ def is_later(tracker: TrackerRecord, begun: TrackerRecord) -> bool:
 
 
 def _counts(write: LoggedWrite) -> bool:
-    """Whatever was written counts; of what was only begun, a deploy's record: the other commands' persons run them again."""
-    is_a_deploy_s = write.status is WriteStatus.BEGUN and write.command is RecordCommand.RECORD
-    return write.status is WriteStatus.WRITTEN or is_a_deploy_s
+    """Whatever was written counts; of what was not, a deploy's record: the other commands' persons run them again.
+
+    Also one that was refused: whoever wrote in between, the process may have died before it tried again.
+    """
+    return write.status is WriteStatus.WRITTEN or write.command is RecordCommand.RECORD
 
 
 def _tracker(write: LoggedWrite) -> TrackerRecord | None:

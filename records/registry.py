@@ -1,5 +1,6 @@
 """The registry record: what the organisation believes is deployed in one market subscription."""
 
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Annotated, Final
 
@@ -58,6 +59,13 @@ class StateLocation(RecordModel):
         if self.workspace is None or self.workspace == DEFAULT_WORKSPACE:
             return self.key
         return f"{self.key}env:{self.workspace}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Elsewhere:
+    """A state that no entry can name: it is not in the estate. ``where`` is words for a person."""
+
+    where: str
 
 
 class RegistryEntry(RecordModel):

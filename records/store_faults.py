@@ -8,6 +8,7 @@ from records.errors import (
     BlobChangedError,
     BlobMissingError,
     ContainerMissingError,
+    RecordError,
     StoreError,
     StoreUnavailableError,
 )
@@ -52,6 +53,13 @@ _MEANINGS: Final[dict[type[StoreError], _Meaning]] = {
         "Check the storage account's health and throttling metrics, then run again.",
     ),
 }
+
+
+def told(error: RecordError | StoreError) -> str:
+    """An error as a person needs it: with what to do about it."""
+    if isinstance(error, RecordError):
+        return f"{error}. {error.fault.remedy}"
+    return f"{error}. {_MEANINGS[type(error)].remedy}"
 
 
 def store_fault(error: StoreError, *, kind: RecordKind, blob: str) -> Fault:

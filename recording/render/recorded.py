@@ -14,6 +14,7 @@ from recording.record import Recorded, Recording
 from recording.render.layout import INDENT, SCHEMA_VERSION
 from records.bundles import PackedBundle
 from records.json_writing import to_document
+from records.tracker import Outcome
 
 _RECORDINGS: Final = {
     Recording.RECORDED: "recorded",
@@ -28,6 +29,8 @@ def render_recorded(recorded: Recorded, *, name: str, bundle: PackedBundle | Non
     for label, fact in _facts(recorded, bundle):
         facts.add_row(label, Text(fact, overflow="fold"))
     parts.append(Padding(facts, INDENT))
+    if recorded.tracker and recorded.tracker.outcome is Outcome.FAILED:
+        parts.append(Text("Recorded as a failed apply, which moved the state.", style="yellow"))
     if recorded.recording is Recording.RECORDED and bundle is None:
         parts.append(Text("Without --bundle portal drift of this stack cannot be checked.", style="yellow"))
     return Group(*parts)

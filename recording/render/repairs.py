@@ -76,6 +76,8 @@ def _afterwards(repaired: Repaired | None) -> list[RenderableType]:
     style = "green" if repaired.is_mended else "bold red"
     if repaired.why_not:
         text = Text(f"Not written. {repaired.why_not}", style=style)
+    elif repaired.only_in_part:
+        text = Text(f"The tracker is written; the registry's entry is not: {repaired.only_in_part}", style=style)
     else:
         text = Text(f"Written. The stack is {repaired.verdict or 'not judged'}.", style=style)
     return [Padding(text, INDENT)]
@@ -83,10 +85,11 @@ def _afterwards(repaired: Repaired | None) -> list[RenderableType]:
 
 def _outcome(repaired: Repaired | None) -> dict[str, JsonValue]:
     if repaired is None:
-        return {"written": False, "why_not": None, "verdict_after": None}
+        return {"written": False, "why_not": None, "only_in_part": None, "verdict_after": None}
     return {
         "written": repaired.why_not is None,
         "why_not": repaired.why_not,
+        "only_in_part": repaired.only_in_part,
         "verdict_after": str(repaired.verdict) if repaired.verdict else None,
     }
 

@@ -37,6 +37,7 @@ def manifest(**folders: str) -> str:
     return json.dumps({"Modules": [{"Key": "", "Source": "", "Dir": "."}, *records]})
 
 
+INITIALISED = {"main.tf": "", ".terraform/terraform.tfstate": ""}
 MANIFEST = ".terraform/modules/modules.json"
 
 
@@ -123,7 +124,7 @@ def test_an_ignore_file_that_cannot_be_understood_is_an_error(tmp_path: Path) ->
     "name", ["a.tf", "a.tf.json", "a.tofu", "terraform.tfvars", "terraform.tfvars.json", "x.auto.tfvars"]
 )
 def test_a_file_that_terraform_loads_and_git_ignores_is_told(name: str, tmp_path: Path) -> None:
-    grow(tmp_path, {"main.tf": "", name: "", ".gitignore": f"# mine\n{name}\n"})
+    grow(tmp_path, INITIALISED | {name: "", ".gitignore": f"# mine\n{name}\n"})
     bundle = files_of_bundle(tmp_path)
     assert name not in [file.name for file in bundle.files]
     (warning,) = bundle.warnings
@@ -145,8 +146,14 @@ def test_a_file_that_terraform_loads_and_git_ignores_is_told(name: str, tmp_path
     ],
 )
 def test_other_files_are_left_out_without_a_word(tree: dict[str, str], tmp_path: Path) -> None:
-    grow(tmp_path, {"main.tf": ""} | tree)
+    grow(tmp_path, INITIALISED | tree)
     assert files_of_bundle(tmp_path).warnings == ()
+
+
+def test_a_folder_in_which_init_never_ran_is_told(tmp_path: Path) -> None:
+    grow(tmp_path, {"main.tf": ""})
+    (warning,) = files_of_bundle(tmp_path).warnings
+    assert warning.startswith("`terraform init` did not run")
 
 
 def test_providers_without_a_lock_file_are_an_error(tmp_path: Path) -> None:

@@ -71,6 +71,7 @@ class TestRecord:
         put_state(terminal.estate, "de", "network", 1)
         root = tmp_path / "root"
         root.mkdir()
+        (root / ".terraform").mkdir()
         (root / "main.tf").write_text('resource "terraform_data" "x" {}\n', encoding="utf-8")
         (tmp_path / "de.tfvars").write_text("a = 1\n", encoding="utf-8")
         ended = terminal.run(

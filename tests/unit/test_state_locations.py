@@ -7,9 +7,9 @@ import pytest
 
 from adapters.settings import Settings
 from adapters.state_locations import location_in_azure, location_of_options, location_on_disk
-from adapters.terraform_backend import AzurermBackend, LocalBackend
+from adapters.terraform_backend import AzurermBackend, LocalBackend, OtherBackend
 from records.errors import SettingsError
-from records.registry import StateLocation
+from records.registry import Elsewhere, StateLocation
 
 OWN = Settings(estate_account_url="https://contosotf.blob.core.windows.net")
 BY_STRING = Settings.model_validate(
@@ -41,7 +41,7 @@ def test_what_is_the_estates_own_goes_without_saying(
 def test_another_account_has_the_url_of_the_estates_cloud() -> None:
     sovereign = Settings(estate_account_url="https://contosotf.blob.core.chinacloudapi.cn")
     location = location_in_azure(backend(storage_account_name="marketde"), sovereign)
-    assert location is not None
+    assert isinstance(location, StateLocation)
     assert location.account_url == "https://marketde.blob.core.chinacloudapi.cn"
 
 
@@ -66,11 +66,17 @@ def test_an_estate_on_disk_has_no_accounts(tmp_path: Path) -> None:
 )
 def test_a_file_is_a_state_of_the_estate_where_it_is_among_them(path: str, key: str | None, tmp_path: Path) -> None:
     location = location_on_disk(LocalBackend(path=tmp_path / path), OWN, estate=tmp_path / "estate")
-    assert (location.key if location else None) == key
+    assert (location.key if isinstance(location, StateLocation) else None) == key
 
 
 def test_a_file_is_nowhere_in_azure() -> None:
-    assert location_in_azure(LocalBackend(path=Path("x.tfstate")), OWN) is None
+    assert location_in_azure(LocalBackend(path=Path("x.tfstate")), OWN) == Elsewhere(where="the file x.tfstate")
+
+
+def test_a_backend_of_another_type_is_elsewhere(tmp_path: Path) -> None:
+    elsewhere = Elsewhere(where="a backend of type s3")
+    assert location_in_azure(OtherBackend(type="s3"), OWN) == elsewhere
+    assert location_on_disk(OtherBackend(type="s3"), OWN, estate=tmp_path) == elsewhere
 
 
 def test_options_that_say_nothing_are_no_place() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from adapters.terraform_backend import AzurermBackend, LocalBackend, read_backend
+from adapters.terraform_backend import AzurermBackend, LocalBackend, OtherBackend, read_backend
 from adapters.terraform_modules import installed_modules, manifest_of, masked_source, read_modules
 from adapters.terraform_secrets import is_state_or_plan
 from records.errors import BundleError
@@ -173,10 +173,25 @@ def test_the_backend_is_the_account_the_container_the_key_and_the_workspace(
     assert SECRET not in repr(backend)
 
 
-@pytest.mark.parametrize("backend", [None, {"type": "s3", "config": {}}, {"type": "cloud", "config": {}}], ids=str)
-def test_a_backend_of_another_type_says_nothing(backend: Any, tmp_path: Path) -> None:
-    put_backend(tmp_path, backend)
+def test_a_folder_without_a_backend_says_nothing(tmp_path: Path) -> None:
+    put_backend(tmp_path, None)
     assert read_backend(tmp_path) is None
+
+
+def test_a_backend_of_another_type_is_named(tmp_path: Path) -> None:
+    put_backend(tmp_path, {"type": "s3", "config": {}})
+    assert read_backend(tmp_path) == OtherBackend(type="s3")
+
+
+def test_the_workspace_that_the_environment_names_goes_before_the_selected_one(tmp_path: Path) -> None:
+    put_backend(tmp_path, {"type": "azurerm", "config": {"container_name": "tfstate", "key": "k"}})
+    put(tmp_path / ".terraform/environment", "dev")
+    backend = read_backend(tmp_path, workspace="prod")
+    assert isinstance(backend, AzurermBackend)
+    assert backend.workspace == "prod"
+    default = read_backend(tmp_path, workspace="default")
+    assert isinstance(default, AzurermBackend)
+    assert default.workspace is None
 
 
 @pytest.mark.parametrize(
