@@ -14,6 +14,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from posixpath import normpath
 from typing import Final
 from urllib.parse import quote
 
@@ -73,7 +74,7 @@ def current_workspace() -> str | None:
     Raises:
         SettingsError: TF_DATA_DIR has Terraform keep its modules and backend elsewhere, where nothing here looks.
     """
-    if os.environ.get("TF_DATA_DIR", DATA_FOLDER) != DATA_FOLDER:
+    if normpath(os.environ.get("TF_DATA_DIR") or DATA_FOLDER) != DATA_FOLDER:
         raise SettingsError(
             f"TF_DATA_DIR is set: run `terraform init` without it, so that {DATA_FOLDER} is in the folder"
         )

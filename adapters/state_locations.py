@@ -1,5 +1,7 @@
 """Where a stack's state is, in a registry entry's words: from the folder that was deployed, or from the command line."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from azure.core.utils import parse_connection_string
@@ -20,22 +22,25 @@ def location_in_azure(backend: Backend, settings: Settings) -> StateLocation | E
     """
     if not isinstance(backend, AzurermBackend):
         return _elsewhere(backend)
-    return _location(
-        key=backend.key,
-        workspace=backend.workspace,
-        container=_other_than(settings.states_container, backend.container),
-        account_url=_account_url(backend, settings),
-    )
+    with _refusals("the folder's backend: "):
+        return _location(
+            key=backend.key,
+            workspace=backend.workspace,
+            container=_other_than(settings.states_container, backend.container),
+            account_url=_account_url(backend, settings),
+        )
 
 
 def location_on_disk(backend: Backend, settings: Settings, *, estate: Path) -> StateLocation | Elsewhere:
     """An estate on disk has containers and no accounts; a file that is not among its states is elsewhere."""
     if isinstance(backend, AzurermBackend):
         container = _other_than(settings.states_container, backend.container)
-        return _location(key=backend.key, workspace=backend.workspace, container=container)
+        with _refusals("the folder's backend: "):
+            return _location(key=backend.key, workspace=backend.workspace, container=container)
     states = (estate / settings.states_container).resolve()
     if isinstance(backend, LocalBackend) and backend.path.resolve().is_relative_to(states):
-        return _location(key=backend.path.resolve().relative_to(states).as_posix())
+        with _refusals("the folder's backend: "):
+            return _location(key=backend.path.resolve().relative_to(states).as_posix())
     return _elsewhere(backend)
 
 
@@ -51,12 +56,19 @@ def location_of_options(
         return None
     if key is None:
         raise SettingsError("--state-key is needed with the other options that say where the state is")
-    try:
+    with _refusals("--state-"):
         return _location(key=key, workspace=workspace, container=container, account_url=account_url)
+
+
+@contextmanager
+def _refusals(prefix: str) -> Iterator[None]:
+    """Names what is wrong of a place, never its value."""
+    try:
+        yield
     except ValidationError as error:
         detail = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        option = "--state-" + str(detail["loc"][0]).replace("_", "-")
-        raise SettingsError(f"{option}: {detail['msg']}") from None
+        name = str(detail["loc"][0]).replace("_", "-")
+        raise SettingsError(f"{prefix}{name}: {detail['msg'].removeprefix('Value error, ')}") from None
 
 
 def _location(**said: str | None) -> StateLocation:

@@ -151,7 +151,7 @@ def record(
         key=state_key, workspace=state_workspace, container=state_container, account_url=state_account_url
     )
     moment = _parsed_time(deployed_at)
-    workspace = current_workspace()
+    workspace = current_workspace() if bundle else None
     with working("packing the bundle"):
         packed = (
             pack_bundle(bundle, variable_files=var_file or (), max_bytes=settings.bundle_max_mib * _MIB)

@@ -55,7 +55,7 @@ class Repaired:
 
     @property
     def is_mended(self) -> bool:
-        return self.verdict in NEEDS_NOBODY
+        return self.verdict in NEEDS_NOBODY and self.only_in_part is None
 
 
 async def plan_repairs(

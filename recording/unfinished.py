@@ -29,6 +29,8 @@ async def unfinished_records(log: RecordLog, *, market: str, now: datetime) -> d
 
 def is_of_content(tracker: TrackerRecord, state: Present[StateHead]) -> bool:
     """Whether a tracker says exactly what is there: nothing else may be taken for the deploy that was begun."""
+    if tracker.state_md5 is None:
+        return False
     said = (tracker.lineage, tracker.serial, tracker.state_md5)
     return said == (state.record.lineage, state.record.serial, state.blob.content_md5)
 

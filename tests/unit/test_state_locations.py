@@ -95,3 +95,17 @@ def test_an_option_that_is_wrong_is_named(options: dict[str, Any], says: str) ->
     nothing = {"key": None, "workspace": None, "container": None, "account_url": None}
     with pytest.raises(SettingsError, match=says):
         location_of_options(**(nothing | options))
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        pytest.param({"workspace": "a\\b"}, "backend: workspace", id="a workspace that no blob's name can hold"),
+        pytest.param({"key": "/de//x"}, "backend: key", id="a key that no blob's name is"),
+    ],
+)
+def test_a_backend_that_no_entry_can_name_is_named(changes: dict[str, Any], says: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=says):
+        location_in_azure(backend(**changes), OWN)
+    with pytest.raises(SettingsError, match=says):
+        location_on_disk(backend(**changes), OWN, estate=tmp_path)
