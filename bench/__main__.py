@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from adapters.bootstrap import spare_the_collector
+from bench import classifying
 from bench.bundling import Packed, make_root_module, measure
 from bench.estates import BenchEstate
 from bench.reconciling import clear_results, reconcile
@@ -30,6 +31,7 @@ STACKS = 500
 PULLED_SAMPLE = 10
 ROUNDS = 3
 MEGABYTE = 1_000_000
+PLAN_BYTES = 100 * MEGABYTE
 QUEUE_MESSAGE_BYTES = 64 * 1024
 """A payload over this is kept apart, as a blob, by Durable Functions' Azure Storage backend."""
 
@@ -71,6 +73,26 @@ def _of_a_bundle(folder: Path) -> Row:
         f"zipfile over the same folder: {bare:.2f} s",
         "≤ 4",
         ours / bare <= 4,
+    )
+
+
+def _of_a_plan(file: Path) -> Iterator[Row]:
+    classifying.write_plan(file, PLAN_BYTES)
+    ours, peer = classifying.measure(file, "ours"), classifying.measure(file, "json")
+    file.unlink()
+    yield Row(
+        f"(h) reading and classifying a plan of {PLAN_BYTES / MEGABYTE:.0f} MB, in {ours.seconds:.2f} s",
+        f"{peer.seconds / ours.seconds:.0f} times faster",
+        f"json.loads of the same file: {peer.seconds:.2f} s",
+        "≥ 5",
+        peer.seconds / ours.seconds >= 5,
+    )
+    yield Row(
+        f"(h) memory at its peak: {ours.peak_bytes / MEGABYTE:.0f} MB",
+        f"{ours.peak_bytes / peer.peak_bytes:.2f} of it",
+        f"json.loads of the same file: {peer.peak_bytes / MEGABYTE:.0f} MB",
+        "≤ 0.5",
+        ours.peak_bytes / peer.peak_bytes <= 0.5,
     )
 
 
@@ -116,6 +138,7 @@ def _rows(world: TerraformWorld, folder: Path) -> Iterator[Row]:
     yield from _by_number(world)
     yield from _of_histories()
     yield _of_a_bundle(folder / "bundle")
+    yield from _of_a_plan(folder / "plan.json")
 
 
 def _against_bare(world: TerraformWorld, estate: BenchEstate, *, save: bool) -> tuple[float, float, int]:

@@ -1,0 +1,177 @@
+"""Tells what each object in a plan is: the work of a click in the portal, or one of the things that only look like it.
+
+The table is the design's ("Classifying", docs/concepts.md) and ADR 0011 says what it leaves open. Whatever is not certainly
+the undoing of drift gets a kind that is never healed.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from drift.differences import Effect, differences, effects, is_same, recreates
+from drift.masking import Value
+from drift.plan_document import NO_OP, READ
+from drift.plan_json import Change, InvokedAction, Plan, PlannedObject
+from records.findings import AttributeChange, Finding, FindingKind
+
+_CREATE: Final = ("create",)
+_UPDATE: Final = ("update",)
+_DELETE: Final = ("delete",)
+_REPLACE: Final = frozenset({("delete", "create"), ("create", "delete")})
+_ACTING: Final = frozenset({_CREATE, _UPDATE, _DELETE, *_REPLACE})
+_DRIFTED: Final = frozenset({_UPDATE, _DELETE})
+
+
+class Passed(StrEnum):
+    """Why an object that the plan names is no finding."""
+
+    READ = "read"
+    MOVED = "moved"
+    IMPORTED = "imported"
+    SAME = "same"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoFinding:
+    """An object that is no finding. An apply takes moves and imports along, whatever it was made for."""
+
+    address: str
+    deposed: str | None = None
+    reason: Passed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Classification:
+    """What a plan comes to. Every object that drifted, acts, moves or is imported is in ``findings`` or in ``passed``, once.
+
+    ``managed_count`` is what a share of the stack is a share of. ``changed_output_count`` outputs would change with any apply.
+    """
+
+    findings: tuple[Finding, ...]
+    passed: tuple[NoFinding, ...]
+    managed_count: int
+    changed_output_count: int
+
+
+def classify(plan: Plan) -> Classification:
+    """The findings of a plan, sorted by address."""
+    judged = [_judge(planned) for planned in plan.objects]
+    findings = [one for one in judged if isinstance(one, Finding)] + [_of_action(one) for one in plan.invoked_actions]
+    return Classification(
+        findings=tuple(sorted(findings, key=lambda one: (one.address, one.deposed or "", one.type))),
+        passed=tuple(one for one in judged if isinstance(one, NoFinding)),
+        managed_count=plan.managed_count,
+        changed_output_count=plan.changed_output_count,
+    )
+
+
+def _judge(planned: PlannedObject) -> Finding | NoFinding:
+    actions = planned.change.actions if planned.change else NO_OP
+    if planned.drift and planned.drift.does_nothing and not planned.change:
+        return _passed(planned)
+    if _is_unsafe(planned, actions):
+        return _finding(planned, FindingKind.UNSAFE)
+    if actions in _ACTING and planned.change:
+        return _finding(planned, _kind_of(planned, planned.change))
+    if _has_drifted(planned) and planned.drift:
+        return _finding(planned, FindingKind.STALE_STATE)
+    return _passed(planned)
+
+
+def _is_unsafe(planned: PlannedObject, actions: tuple[str, ...]) -> bool:
+    """Whether the plan holds something that this version does not know, or knows to lose sight of the resource (``forget``)."""
+    if planned.drift and planned.drift.actions not in _DRIFTED | {NO_OP}:
+        return True
+    if actions == READ:
+        return planned.mode != "data"
+    return actions != NO_OP and (actions not in _ACTING or planned.mode != "managed")
+
+
+def _kind_of(planned: PlannedObject, change: Change) -> FindingKind:
+    drift = planned.drift
+    if drift is None or not _has_drifted(planned):
+        return FindingKind.PENDING_CHANGE
+    if _undoes(planned, drift, change):
+        return FindingKind.PORTAL_DRIFT
+    # Where elements only moved there is no drift to speak of, and what the apply does is its own.
+    return FindingKind.MIXED if _differs(drift) else FindingKind.PENDING_CHANGE
+
+
+def _undoes(planned: PlannedObject, drift: Change, change: Change) -> bool:
+    """Whether the change makes the object again what the state recorded, and nothing else."""
+    if planned.is_imported or not is_same(drift.after, change.before):
+        return False
+    if drift.actions == _DELETE:
+        return change.actions == _CREATE and recreates(drift.before, change.after)
+    if change.actions in _REPLACE:
+        return recreates(drift.before, change.after)
+    if change.actions != _UPDATE:
+        return False
+    found = set(effects(drift.before, change.before, change.after))
+    return Effect.RESTORES in found and Effect.SOMETHING_ELSE not in found
+
+
+def _has_drifted(planned: PlannedObject) -> bool:
+    """Whether anything differs from the state. Elements that only moved count where the plan acts on the object: Terraform
+    knows its sets, so there they are a list's.
+    """
+    drift = planned.drift
+    if drift is None or drift.does_nothing:
+        return False
+    if planned.change and planned.change.actions in _ACTING:
+        return not is_same(drift.before, drift.after)
+    return _differs(drift)
+
+
+def _differs(change: Change) -> bool:
+    return bool(differences(change.before, change.after))
+
+
+def _finding(planned: PlannedObject, kind: FindingKind) -> Finding:
+    change = planned.drift if kind is FindingKind.STALE_STATE else planned.change or planned.drift
+    actions = planned.change.actions if planned.change else NO_OP
+    return Finding(
+        address=planned.address,
+        deposed=planned.deposed,
+        type=planned.type,
+        kind=kind,
+        actions=actions,
+        destructive="delete" in actions,
+        attributes=_attributes(change) if change else (),
+        resource_id=_resource_id(planned),
+    )
+
+
+def _attributes(change: Change) -> tuple[AttributeChange, ...]:
+    found = differences(change.before, change.after) or differences(change.before, change.after, with_order=True)
+    return tuple(sorted((one.as_attribute() for one in found), key=lambda attribute: attribute.path))
+
+
+def _of_action(invoked: InvokedAction) -> Finding:
+    return Finding(
+        address=invoked.address, type=invoked.type, kind=FindingKind.UNSAFE, actions=("invoke",), destructive=False
+    )
+
+
+def _passed(planned: PlannedObject) -> NoFinding:
+    if planned.change and planned.change.actions == READ:
+        reason = Passed.READ
+    elif planned.is_imported:
+        reason = Passed.IMPORTED
+    elif planned.moved_from:
+        reason = Passed.MOVED
+    else:
+        reason = Passed.SAME
+    return NoFinding(address=planned.address, deposed=planned.deposed, reason=reason)
+
+
+def _resource_id(planned: PlannedObject) -> str | None:
+    """The Azure id, of the object that is there or that was: a path, which no other provider's ``id`` is."""
+    changes = [change for change in (planned.change, planned.drift) if change]
+    found = (_id_in(value) for change in changes for value in (change.before, change.after))
+    return next(filter(None, found), None)
+
+
+def _id_in(value: Value) -> str | None:
+    own = value.get("id") if isinstance(value, dict) else None
+    return own if isinstance(own, str) and own.startswith("/") else None
