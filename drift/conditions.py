@@ -1,0 +1,291 @@
+"""Why a heal is withheld: one named condition a reason, in the order of `records.plan_checks.HoldReason`.
+
+Each is a pure function of the `Situation` and answers with a sentence for a person, or with None. What could not be learnt
+is `inconclusive`, so the others take what they need for known.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from drift.policy import HealMode, InvalidPolicy, Policy
+from drift.policy_rules import RuleAction, RuledFinding, matches_any
+from drift.protected import doors_before
+from drift.situation import FleetSpread, Inconclusive, Planned, Situation, Unread
+from records.findings import FindingKind
+from records.locks import Lock
+from records.plan_checks import HoldReason
+from records.timestamps import format_utc
+from records.verdicts import Verdict
+
+RESOURCES_ALWAYS_ALLOWED: Final = 3
+"""Of however small a stack: a fifth of four resources would be none."""
+FLEET_AT_LEAST: Final = 3
+"""Markets that a drift is in before it can be an event of the fleet."""
+
+_KNOWN_KINDS: Final = frozenset(
+    {FindingKind.PORTAL_DRIFT, FindingKind.STALE_STATE, FindingKind.PENDING_CHANGE, FindingKind.MIXED}
+)
+_KNOWN_ACTIONS: Final = frozenset({"no-op", "read", "create", "update", "delete"})
+_NAMED_AT_MOST: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A reason, and the sentence that tells it to a person."""
+
+    reason: HoldReason
+    sentence: str
+
+
+Condition = Callable[[Situation], Hold | None]
+
+
+def inconclusive(situation: Situation) -> Hold | None:
+    """Something that the decision needs is not known."""
+    if isinstance(situation.plan, Inconclusive):
+        why = situation.plan.diagnostics[0] if situation.plan.diagnostics else "it does not say why"
+        return Hold(HoldReason.INCONCLUSIVE, f"There is no plan to judge: {why}")
+    if isinstance(situation.policy, InvalidPolicy):
+        return Hold(HoldReason.INCONCLUSIVE, f"The policy is invalid, and holds everything: {situation.policy}")
+    for what, value in (
+        ("the policy", situation.policy),
+        ("the records' verdict", situation.verdict),
+        ("the state's lock", situation.lock),
+        ("the pauses", situation.pauses),
+        ("the earlier heals of this drift", situation.heals),
+        ("this drift's spread over the markets", situation.fleet),
+    ):
+        if isinstance(value, Unread):
+            return Hold(HoldReason.INCONCLUSIVE, f"Not known: {what}. {value.why}")
+    return None
+
+
+def paused(situation: Situation) -> Hold | None:
+    """A kill switch is pulled: in the policy, by a person's pause, or by a mode that is off."""
+    policy = _policy_of(situation)
+    switch = policy.kill_switch
+    if switch and matches_any(switch.market, situation.market):
+        return Hold(HoldReason.PAUSED, f"The policy's kill switch is pulled: {switch.why}")
+    for pause in () if isinstance(situation.pauses, Unread) else situation.pauses:
+        if pause.market in {None, situation.market}:
+            since = format_utc(pause.since)
+            return Hold(HoldReason.PAUSED, f"{pause.by} paused healing on {since}: {pause.reason}")
+    if policy.mode_of(situation.market) is HealMode.OFF:
+        return Hold(HoldReason.PAUSED, f"The heal mode of {situation.market} is off.")
+    return None
+
+
+def frozen(situation: Situation) -> Hold | None:
+    """A code freeze has begun and not ended."""
+    for window in _policy_of(situation).freeze_windows:
+        if not matches_any(window.market, situation.market):
+            continue
+        if end := window.open_until(situation.now):
+            why = f": {window.why}" if window.why else "."
+            return Hold(HoldReason.FROZEN, f"A code freeze lasts until {format_utc(end)}{why}")
+    return None
+
+
+def records_disagree(situation: Situation) -> Hold | None:
+    """The verdict is another than healthy, so the 'drift' may be last night's hotfix."""
+    if situation.verdict is Verdict.HEALTHY:
+        return None
+    verdict = "not known" if isinstance(situation.verdict, Unread) else situation.verdict
+    return Hold(
+        HoldReason.RECORDS_DISAGREE,
+        f"The verdict on the three records is {verdict}: what looks like drift may have been deployed on purpose.",
+    )
+
+
+def locked(situation: Situation) -> Hold | None:
+    """Somebody holds Terraform's lock."""
+    lock = situation.lock
+    if not isinstance(lock, Lock):
+        return None
+    since = f" since {format_utc(lock.created_at)}" if lock.created_at else ""
+    who = lock.who or "somebody whom the lock does not name"
+    what = f" for {lock.operation}" if lock.operation else ""
+    return Hold(HoldReason.LOCKED, f"The state is locked by {who}{what}{since}.")
+
+
+def unsafe(situation: Situation) -> Hold | None:
+    """The plan would do something whose meaning is not known, or is to forget a resource."""
+    unknown = [
+        ruled
+        for ruled in situation.ruled
+        if ruled.finding.kind not in _KNOWN_KINDS or not _KNOWN_ACTIONS.issuperset(ruled.finding.actions)
+    ]
+    unknown += [ruled for ruled in situation.touched if not ruled.finding.actions]
+    if not unknown:
+        return None
+    return Hold(HoldReason.UNSAFE, f"The plan has an action that is never applied unattended: {_named(unknown)}.")
+
+
+def destructive(situation: Situation) -> Hold | None:
+    """The plan would delete or replace something, also where the policy ignores it: the apply would not."""
+    deleted = [ruled for ruled in situation.ruled if ruled.finding.destructive or "delete" in ruled.finding.actions]
+    return Hold(HoldReason.DESTRUCTIVE, f"The plan would delete: {_named(deleted)}.") if deleted else None
+
+
+def protected(situation: Situation) -> Hold | None:
+    """The plan would change what a one-way door, the protected list or a `never` rule keeps."""
+    return next(filter(None, map(_protection_of(_policy_of(situation)), situation.touched)), None)
+
+
+def mixed(situation: Situation) -> Hold | None:
+    """One apply would undo the drift and do something else with it."""
+    both = [ruled for ruled in situation.touched if ruled.finding.kind is FindingKind.MIXED]
+    if both:
+        return Hold(HoldReason.MIXED, f"The apply would change more of it than what has drifted: {_named(both)}.")
+    drifted = _of_kind(situation.touched, FindingKind.PORTAL_DRIFT)
+    pending = _of_kind(situation.touched, FindingKind.PENDING_CHANGE)
+    if drifted and pending:
+        return Hold(
+            HoldReason.MIXED, f"One apply would undo the drift of {_named(drifted)} and change {_named(pending)}."
+        )
+    left_alone = next((ruled for ruled in situation.touched if ruled.ignored_by), None)
+    if situation.counting and left_alone:
+        what = ", ".join(left_alone.ignored_attributes[:_NAMED_AT_MOST])
+        return Hold(
+            HoldReason.MIXED,
+            f"The apply would also change {left_alone.finding.address}{f' ({what})' if what else ''}, which is ignored by "
+            f"{left_alone.ignored_by}. In the configuration's `ignore_changes` it would be left alone.",
+        )
+    carried = situation.plan.carried_along if isinstance(situation.plan, Planned) else ()
+    if situation.counting and carried:
+        return Hold(HoldReason.MIXED, f"The apply would also move or import: {_listed(carried)}.")
+    return None
+
+
+def pending_change(situation: Situation) -> Hold | None:
+    """Nobody has touched anything: the plan differs by itself."""
+    pending = _of_kind(situation.touched, FindingKind.PENDING_CHANGE)
+    if not pending:
+        return None
+    return Hold(HoldReason.PENDING_CHANGE, f"No drift, but a change that waits for a deploy: {_named(pending)}.")
+
+
+def blast_radius(situation: Situation) -> Hold | None:
+    """The apply would change more than is let through unattended. The count is the whole plan's, and nothing is rounded."""
+    limits = _policy_of(situation).limits
+    count = len(situation.touched)
+    if count > limits.heal_max_resources:
+        return Hold(
+            HoldReason.BLAST_RADIUS,
+            f"{count} resources would change; HEAL_MAX_RESOURCES lets {limits.heal_max_resources} through.",
+        )
+    managed = situation.plan.managed_resources if isinstance(situation.plan, Planned) else 0
+    if count > RESOURCES_ALWAYS_ALLOWED and count * 100 > limits.heal_max_percent * managed:
+        return Hold(
+            HoldReason.BLAST_RADIUS,
+            f"{count} of {managed} resources would change; HEAL_MAX_PERCENT lets {limits.heal_max_percent} % through.",
+        )
+    return None
+
+
+def oscillating(situation: Situation) -> Hold | None:
+    """The same drift was healed again and again. A heal at the edge counts, and so does one from a clock that is ahead."""
+    limits = _policy_of(situation).limits
+    earliest = situation.now - timedelta(hours=limits.breaker_hours)
+    heals = () if isinstance(situation.heals, Unread) else situation.heals
+    count = sum(moment >= earliest for moment in heals)
+    if count < limits.breaker_count:
+        return None
+    return Hold(
+        HoldReason.OSCILLATING,
+        f"The same drift was healed {count} times within {limits.breaker_hours} h: somebody, or something, puts it back.",
+    )
+
+
+def fleet_wide(situation: Situation) -> Hold | None:
+    """The same drift is in too many markets to be a click."""
+    limits, fleet = _policy_of(situation).limits, situation.fleet
+    if not isinstance(fleet, FleetSpread) or fleet.markets_with_it < FLEET_AT_LEAST:
+        return None
+    if fleet.markets_with_it * 100 <= limits.fleet_percent * fleet.markets_checked:
+        return None
+    return Hold(
+        HoldReason.FLEET_WIDE,
+        f"The same drift is in {fleet.markets_with_it} of {fleet.markets_checked} markets: an event of the platform or an "
+        f"Azure Policy, not a click (FLEET_PERCENT is {limits.fleet_percent}).",
+    )
+
+
+def approval_required(situation: Situation) -> Hold | None:
+    """The policy says ask."""
+    asked = [ruled for ruled in situation.touched if ruled.action is RuleAction.ASK]
+    if not asked:
+        return None
+    return Hold(HoldReason.APPROVAL_REQUIRED, f"An approval is asked for by {asked[0].rule}: {_named(asked)}.")
+
+
+def dry_run(situation: Situation) -> Hold | None:
+    """All would be well, and trueup may only say so."""
+    if _policy_of(situation).mode_of(situation.market) is not HealMode.DRY_RUN:
+        return None
+    return Hold(HoldReason.DRY_RUN, f"It would be healed; the heal mode of {situation.market} is dry-run.")
+
+
+CONDITIONS: Final[tuple[Condition, ...]] = (
+    inconclusive,
+    paused,
+    frozen,
+    records_disagree,
+    locked,
+    unsafe,
+    destructive,
+    protected,
+    mixed,
+    pending_change,
+    blast_radius,
+    oscillating,
+    fleet_wide,
+    approval_required,
+    dry_run,
+)
+"""In the order in which the first that applies is given."""
+
+_NOTHING_ALLOWED: Final = Policy()
+
+
+def holds_on(situation: Situation) -> Iterator[Hold]:
+    """Every reason that applies, in their order."""
+    return filter(None, (condition(situation) for condition in CONDITIONS))
+
+
+def _policy_of(situation: Situation) -> Policy:
+    """Where there is none to trust, its defaults, which heal nothing; `inconclusive` has spoken before."""
+    return situation.policy if isinstance(situation.policy, Policy) else _NOTHING_ALLOWED
+
+
+def _protection_of(policy: Policy) -> Callable[[RuledFinding], Hold | None]:
+    types, addresses = policy.protected.type or (), policy.protected.address or ()
+
+    def protection(ruled: RuledFinding) -> Hold | None:
+        finding = ruled.finding
+        if door := next(doors_before(finding), None):
+            return Hold(HoldReason.PROTECTED, f"{finding.address} is a one-way door: {door.why}.")
+        if matches_any(types, finding.type) or matches_any(addresses, finding.address):
+            return Hold(HoldReason.PROTECTED, f"{finding.address} is on the policy's protected list.")
+        if ruled.action is RuleAction.NEVER:
+            return Hold(HoldReason.PROTECTED, f"{finding.address} is never healed, by {ruled.rule}.")
+        return None
+
+    return protection
+
+
+def _of_kind(findings: Sequence[RuledFinding], kind: FindingKind) -> list[RuledFinding]:
+    return [ruled for ruled in findings if ruled.finding.kind is kind]
+
+
+def _named(findings: Sequence[RuledFinding]) -> str:
+    """Their addresses, in order; the first few, and how many more there are."""
+    return _listed(ruled.finding.address for ruled in findings)
+
+
+def _listed(addresses: Iterable[str]) -> str:
+    named = sorted(set(addresses))
+    more = len(named) - _NAMED_AT_MOST
+    return ", ".join(named[:_NAMED_AT_MOST]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,112 @@
+"""All that a decision looks at, as one value: gathered by others, judged by `drift.conditions` and `drift.decide`."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+from drift.policy import InvalidPolicy, Policy
+from drift.policy_rules import RuleAction, RuledFinding, rule_on
+from records.findings import Finding, FindingKind
+from records.locks import Lock
+from records.plan_checks import HoldReason
+from records.verdicts import Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """What a plan that went through shows. ``managed_resources`` counts those of the stack's state, data sources apart.
+
+    ``carried_along`` are the addresses that an apply would move or import. They are no finding, and still no part of a heal.
+    """
+
+    findings: tuple[Finding, ...]
+    managed_resources: int
+    carried_along: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Inconclusive:
+    """There is no plan to judge; the diagnostics say why, one line each, masked."""
+
+    diagnostics: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Stands for what could not be learnt, and says why in a few words. It is never taken for absence."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """A pause that is in force, of one market or, where ``market`` is None, of all."""
+
+    by: str
+    reason: str
+    since: datetime
+    market: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetSpread:
+    """In how many of the markets that were checked this drift is, the market's names aside; its own is one of them."""
+
+    markets_with_it: int
+    markets_checked: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """A person's word on one reason for which this very job was held."""
+
+    reason: HoldReason
+    by: str
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)  # no slots: `ruled` is worked out once and kept
+class Situation:
+    """One stack at one moment. Times are UTC.
+
+    ``lock`` is None where the state is not locked, our worker's own lock apart. ``pauses`` are those in force, of any market.
+    ``heals`` are the times at which this fingerprint was healed, or was tried to be. ``approvals`` are of this very job, by
+    its `drift.decide.job_id`.
+    """
+
+    now: datetime
+    market: str
+    stack: str
+    plan: Planned | Inconclusive
+    verdict: Verdict | Unread
+    lock: Lock | Unread | None
+    policy: Policy | InvalidPolicy | Unread
+    pauses: tuple[Pause, ...] | Unread
+    heals: tuple[datetime, ...] | Unread
+    fleet: FleetSpread | Unread
+    approvals: tuple[Approval, ...] = ()
+
+    @cached_property
+    def ruled(self) -> tuple[RuledFinding, ...]:
+        """Every finding with what the policy says of it, in an order that owes nothing to the plan's."""
+        findings = self.plan.findings if isinstance(self.plan, Planned) else ()
+        rules = self.policy.rules if isinstance(self.policy, Policy) else ()
+        return tuple(
+            rule_on(rules, self.market, self.stack, finding)
+            for finding in sorted(findings, key=lambda finding: (finding.address, finding.model_dump_json()))
+        )
+
+    @property
+    def touched(self) -> tuple[RuledFinding, ...]:
+        """All that an apply of this plan would change: an apply does not know what a policy ignores."""
+        return tuple(ruled for ruled in self.ruled if ruled.finding.kind is not FindingKind.STALE_STATE)
+
+    @property
+    def counting(self) -> tuple[RuledFinding, ...]:
+        """What calls for a heal or a hold."""
+        return tuple(ruled for ruled in self.touched if ruled.action is not RuleAction.IGNORE)
+
+    @property
+    def ignored(self) -> tuple[RuledFinding, ...]:
+        """What the policy has dropped, wholly or in some attributes."""
+        return tuple(ruled for ruled in self.ruled if ruled.ignored_by is not None)
