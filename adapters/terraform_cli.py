@@ -1,0 +1,299 @@
+"""The only place that starts Terraform, or OpenTofu: plans what was deployed, in a folder that does not outlive the answer."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from adapters.bundle_unpacking import shown, unpack_bundle
+from adapters.private_folder import NAME_LENGTH, PrivateFolder, private_folder, remove_leftovers
+from adapters.provider_cache import link_providers, share_providers
+from adapters.terraform_backend import read_backend
+from adapters.terraform_diagnostics import read_diagnostics, values_of_variables
+from adapters.terraform_environment import (
+    AzureStates,
+    Backend,
+    FolderStates,
+    own_environment,
+    secrets_of,
+    terraform_environment,
+)
+from adapters.terraform_process import Ended, Limits, Stopped, in_thread, run_to_end
+from records.errors import BundleError, SettingsError
+from records.registry import StateLocation
+from records.terraform import Applied, Cause, DeployedModule, Diagnostic, Inconclusive, MadePlan, Step
+from records.tracker import Bundle
+
+_OVERRIDE: Final = "~trueup_override.tf.json"
+"""Override files are merged in the order of their names, the last wins; '~' comes after every letter."""
+_OVERRIDES: Final = ("_override.tf", "_override.tf.json", "_override.tofu", "_override.tofu.json")
+_SOCKET_PATH_MAX_BYTES: Final = 104
+"""Of a Unix socket on macOS, which has less than Linux; go-plugin's is ``plugin-dir…/plugin…`` below TMPDIR."""
+_SOCKET_NAME_BYTES: Final = len("/t/plugin-dir4294967295/plugin4294967295")
+_UNSAVED_STATE: Final = "errored.tfstate"
+_MIB: Final = 1024**2
+_CHANGES: Final = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TerraformOptions:
+    """How Terraform is run, each with what a service would give.
+
+    ``binary`` is a name on the PATH or a path (``TF_BINARY``). ``work_folder`` is on a local disk with room for a plan and its
+    JSON; the system's temporary folder where it is None. ``shared_providers`` is a folder of providers for all processes of one
+    user; where it is None, each plan has them from where the CLI configuration says. ``also_passed`` are further environment
+    variables that Terraform may see.
+    """
+
+    states: AzureStates | FolderStates
+    binary: str = "terraform"
+    work_folder: Path | None = None
+    shared_providers: Path | None = None
+    also_passed: tuple[str, ...] = ()
+    command_limit_seconds: float = 1200.0
+    grace_seconds: float = 60.0
+    output_max_bytes: int = 64 * _MIB
+    plan_json_max_bytes: int = 1024 * _MIB
+    bundle_max_bytes: int = 64 * _MIB
+
+
+class TerraformCli:
+    """A `Planner` on the command line of Terraform 1.9 or later, or OpenTofu 1.7 or later (``init -json``)."""
+
+    def __init__(self, options: TerraformOptions) -> None:
+        self._options = options
+        self._has_swept = False
+
+    def deployed(
+        self, *, content: bytes, bundle: Bundle, state: StateLocation, subscription_id: str | None = None
+    ) -> AbstractAsyncContextManager[DeployedModule]:
+        return self._deployed(content, bundle, state, subscription_id)
+
+    @asynccontextmanager
+    async def _deployed(
+        self, content: bytes, bundle: Bundle, state: StateLocation, subscription_id: str | None
+    ) -> AsyncIterator[DeployedModule]:
+        options = self._options
+        binary = shutil.which(options.binary)
+        if binary is None:
+            raise SettingsError(
+                f"{options.binary}: there is no such program. Install Terraform, or name it in TF_BINARY."
+            )
+        parent = _work_folder(options.work_folder)
+        if not self._has_swept:
+            self._has_swept = True
+            await in_thread(lambda: remove_leftovers(parent))
+        with ExitStack() as stack:
+            try:
+                folder = stack.enter_context(private_folder(parent, grace_seconds=options.grace_seconds))
+            except OSError as error:
+                raise SettingsError(
+                    f"{shown(parent)}: no folder can be made there ({error.strerror}). Give a work folder with room for one."
+                ) from None
+            yield await in_thread(lambda: _unpacked(folder, binary, options, content, bundle, state, subscription_id))
+
+
+def _work_folder(given: Path | None) -> Path:
+    parent = (given or Path(tempfile.gettempdir())).absolute()
+    longest = _SOCKET_PATH_MAX_BYTES - _SOCKET_NAME_BYTES - NAME_LENGTH - 1
+    if len(str(parent).encode()) > longest:
+        raise SettingsError(
+            f"{shown(parent)}: providers open sockets below the work folder, whose path may have {longest} bytes at most. "
+            "Give a shorter one."
+        )
+    return parent
+
+
+def _unpacked(
+    folder: PrivateFolder,
+    binary: str,
+    options: TerraformOptions,
+    content: bytes,
+    bundle: Bundle,
+    state: StateLocation,
+    subscription_id: str | None,
+) -> "_Module":
+    unpack_bundle(content, folder.path / "b", sha256=bundle.sha256, max_bytes=options.bundle_max_bytes)
+    root = folder.path / "b" / (bundle.root or "")
+    if not root.resolve().is_relative_to((folder.path / "b").resolve()) or not root.is_dir():
+        raise BundleError(
+            f"{shown(bundle.root or '')}: the bundle has no such folder. Deploy the stack again by its pipeline."
+        )
+    later = sorted(path.name for path in root.iterdir() if path.name.endswith(_OVERRIDES) and path.name >= _OVERRIDE)
+    if later:
+        raise BundleError(
+            f"{shown(later[0])}: its name comes after {_OVERRIDE}, which says where the state is. Rename it."
+        )
+    for name in "htco":
+        (folder.path / name).mkdir(mode=0o700)
+    backend = options.states.backend_of(state, workspaces=folder.path / "w")
+    (root / _OVERRIDE).write_text(json.dumps({"terraform": {"backend": {backend.type: {}}}}), encoding="utf-8")
+    environment = terraform_environment(
+        own_environment(),
+        home=folder.path / "h",
+        temporary=folder.path / "t",
+        plugin_cache=folder.path / "c",
+        workspace=backend.workspace,
+        subscription_id=subscription_id,
+        also=options.also_passed,
+    )
+    secrets = secrets_of(environment) | values_of_variables(root)
+    return _Module(folder, binary, options, root, backend, environment, secrets)
+
+
+@dataclass(slots=True)
+class _Module:
+    """A `DeployedModule`; its first plan initialises it."""
+
+    folder: PrivateFolder
+    binary: str
+    options: TerraformOptions
+    root: Path
+    backend: Backend
+    environment: dict[str, str] = field(repr=False)
+    secrets: frozenset[str] = field(repr=False)
+    is_initialised: bool = False
+    runs: int = 0
+
+    async def plan(self, *, lock_timeout_seconds: int | None = None) -> MadePlan | Inconclusive:
+        if not self.is_initialised:
+            failed = await self._init()
+            if failed:
+                return failed
+            self.is_initialised = True
+        file = self.folder.path / "o" / f"{self.runs}.plan"
+        lock = ["-lock=false"] if lock_timeout_seconds is None else [f"-lock-timeout={lock_timeout_seconds}s"]
+        planned = await self._run(
+            Step.PLAN,
+            ["-json", "-input=false", *lock, "-detailed-exitcode", f"-out={file}"],
+            good={0, _CHANGES},
+        )
+        if isinstance(planned, Inconclusive):
+            return planned
+        showed = await self._run(
+            Step.SHOW, ["-json", str(file)], good={0}, output_max_bytes=self.options.plan_json_max_bytes
+        )
+        if isinstance(showed, Inconclusive):
+            return showed
+        return MadePlan(
+            file=file,
+            json_file=showed.stdout,
+            has_changes=planned.status == _CHANGES,
+            diagnostics=await self._said(planned),
+        )
+
+    async def apply(self, plan: MadePlan, *, lock_timeout_seconds: int) -> Applied | Inconclusive:
+        if not plan.file.is_relative_to(self.folder.path):
+            raise ValueError("the plan was made by another module")
+        done = await self._run(
+            Step.APPLY,
+            ["-json", "-input=false", f"-lock-timeout={lock_timeout_seconds}s", str(plan.file)],
+            good={0},
+        )
+        if isinstance(done, Inconclusive):
+            return await self._with_its_state_saved(done, lock_timeout_seconds)
+        return Applied(diagnostics=await self._said(done))
+
+    async def _with_its_state_saved(self, failed: Inconclusive, lock_timeout_seconds: int) -> Inconclusive:
+        """Where the backend did not take the state, Terraform leaves it in its folder, which is about to go."""
+        if not (self.root / _UNSAVED_STATE).exists():
+            return failed
+        lock = f"-lock-timeout={lock_timeout_seconds}s"
+        pushed = await self._run(Step.STATE, ["push", lock, _UNSAVED_STATE], good={0})
+        if not isinstance(pushed, Inconclusive):
+            return failed
+        return replace(
+            failed,
+            cause=Cause.STATE_LOST,
+            message="`apply` made changes, and neither it nor `state push` could write the state. Import what it made.",
+        )
+
+    async def _init(self) -> Inconclusive | None:
+        shared = self.options.shared_providers
+        if shared:
+            await in_thread(lambda: link_providers(shared, self.root))
+        settings = [f"-backend-config={name}={value}" for name, value in self.backend.settings.items()]
+        done = await self._run(
+            Step.INIT, ["-json", "-input=false", "-reconfigure", "-lockfile=readonly", *settings], good={0}
+        )
+        if isinstance(done, Inconclusive):
+            return done
+        if read_backend(self.root) not in self.backend.as_read:
+            return Inconclusive(
+                step=Step.INIT,
+                cause=Cause.OTHER_BACKEND,
+                message="The bundle has `init` set up another state than the stack's. Take the override of its backend out, "
+                "and deploy again.",
+            )
+        if shared:
+            await in_thread(lambda: share_providers(self.folder.path / "c", shared))
+        return None
+
+    async def _run(
+        self, step: Step, arguments: list[str], *, good: set[int], output_max_bytes: int | None = None
+    ) -> "_Done | Inconclusive":
+        self.runs += 1
+        outputs = self.folder.path / "o" / f"{self.runs}.{step}"
+        done = _Done(outputs.with_suffix(f".{step}.out"), outputs.with_suffix(f".{step}.err"))
+        limits = Limits(
+            seconds=self.options.command_limit_seconds,
+            grace_seconds=self.options.grace_seconds,
+            output_bytes=output_max_bytes or self.options.output_max_bytes,
+        )
+        try:
+            ended = await run_to_end(
+                [self.binary, step, *arguments],
+                working_folder=self.root,
+                environment=self.environment,
+                stdout=done.stdout,
+                stderr=done.stderr,
+                folder=self.folder,
+                limits=limits,
+            )
+        except OSError as error:
+            raise SettingsError(
+                f"{self.binary}: it cannot be started ({error.strerror}). TF_BINARY names it."
+            ) from None
+        done.status = ended.status
+        is_whole = ended.status in good and (ended.stopped is None or step is Step.APPLY)
+        if is_whole:
+            return done
+        cause, message = _why(ended, self.options)
+        return Inconclusive(step=step, cause=cause, message=f"`{step}` {message}", diagnostics=await self._said(done))
+
+    async def _said(self, done: "_Done") -> tuple[Diagnostic, ...]:
+        return await in_thread(lambda: read_diagnostics(done.stdout, done.stderr, secrets=self.secrets))
+
+
+@dataclass(slots=True)
+class _Done:
+    """A command that ended, and the files that it wrote to."""
+
+    stdout: Path
+    stderr: Path
+    status: int | None = None
+
+
+def _why(ended: Ended, options: TerraformOptions) -> tuple[Cause, str]:
+    if ended.stopped is Stopped.TIME_LIMIT:
+        return (
+            Cause.TIME_LIMIT,
+            f"took longer than {options.command_limit_seconds:g} s and was stopped. Raise the limit.",
+        )
+    if ended.stopped is Stopped.OUTPUT_LIMIT:
+        return (
+            Cause.OUTPUT_LIMIT,
+            "wrote more than the limit allows and was stopped. Raise the limit, or split the stack.",
+        )
+    if ended.killed_by is not None:
+        return Cause.KILLED, f"was ended by signal {ended.killed_by}. Look whether the machine ran out of memory."
+    if ended.status == 1:
+        return Cause.FAILED, "failed. Its diagnostics say why; run it by hand for the values that they leave out."
+    return (
+        Cause.UNKNOWN_STATUS,
+        f"ended with status {ended.status}, which says nothing. Look which program TF_BINARY names.",
+    )

@@ -1,0 +1,212 @@
+"""What Terraform is told: where the state is, and of this process's environment what it needs by name.
+
+A backend block of ours, in an override file, takes the place of whatever block the bundle has, and of that block's settings:
+how to sign in, the cloud's name and whether to snapshot come from ARM_* variables, and are those of whoever plans.
+
+Sources: hashicorp/terraform ``website/docs/language/files/override.mdx``, ``website/docs/cli/config/environment-variables.mdx``
+and ``internal/backend/remote-state/azure/backend.go``; the azurerm provider's guides on authentication; OpenTofu's
+``website/docs/cli/config/environment-variables.mdx``.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from adapters.account_urls import host_of
+from adapters.terraform_backend import AzurermBackend, LocalBackend
+from records.errors import AccountNotAllowedError, SettingsError
+from records.registry import DEFAULT_WORKSPACE, StateLocation
+
+CLI_CONFIG_FILE: Final = "TF_CLI_CONFIG_FILE"
+
+_FAMILIES: Final = ("ARM_", "TF_VAR_", "TF_TOKEN_", "TF_REGISTRY_")
+"""The azurerm provider and backend; variables of root modules; credentials for, and patience with, registries of providers."""
+_NAMES: Final = frozenset(
+    {
+        "PATH",
+        "TF_APPEND_USER_AGENT",
+        "TF_ENCRYPTION",  # OpenTofu: without its keys an encrypted state cannot be read
+        # Federated identities: workload identity, GitHub, Azure DevOps.
+        "AZURE_AUTHORITY_HOST", "AZURE_CLIENT_ID", "AZURE_FEDERATED_TOKEN_FILE", "AZURE_TENANT_ID",
+        "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_URL", "SYSTEM_ACCESSTOKEN", "SYSTEM_OIDCREQUESTURI",
+        # The managed identity of an app in Functions, App Service and Container Apps.
+        "IDENTITY_ENDPOINT", "IDENTITY_HEADER", "MSI_ENDPOINT", "MSI_SECRET",
+        # Go's net/http and crypto/x509, and the Azure CLI's requests.
+        "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "no_proxy", "all_proxy",
+        "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
+    }
+)  # fmt: skip
+_NEVER: Final = (
+    "TF_LOG", "TF_PROVIDER_LOG", "TF_SDK_LOG", "TF_ACC",  # logs of requests and states, in clear, into a file or stderr
+    "TF_CLI_ARGS",  # another command than the one that is written here: -target, -refresh=false, -lock=false
+    "TF_DATA_DIR",  # credentials of the backend outside the private folder, and two plans in one
+    "TF_REATTACH_PROVIDERS", "TF_DISABLE_PLUGIN_TLS", "TF_SKIP_PROVIDER_VERIFY",  # providers nobody has checked
+    "TF_PLUGIN_CACHE", "TF_WORKSPACE", "TF_INPUT", "TF_IN_AUTOMATION", "CHECKPOINT_DISABLE", "HOME", "TMPDIR",  # ours
+    "APPLICATIONINSIGHTS_", "AZUREWEBJOBS", "ESTATE_", "RESULTS_", "WEBSITE_", "AZURE_STORAGE_",  # the app's own
+)  # fmt: skip
+_SECRET_WORDS: Final = ("SECRET", "KEY", "TOKEN", "PASSWORD", "CERTIFICATE", "HEADER", "ENCRYPTION")
+_SHORTEST_SECRET: Final = 4
+_STATE_FILE: Final = "terraform.tfstate"
+
+
+def terraform_environment(
+    own: Mapping[str, str],
+    *,
+    home: Path,
+    temporary: Path,
+    plugin_cache: Path,
+    workspace: str | None = None,
+    subscription_id: str | None = None,
+    also: Iterable[str] = (),
+) -> dict[str, str]:
+    """The environment of one Terraform; ``own`` is this process's.
+
+    ``home`` and ``temporary`` take what Terraform, providers and the Azure CLI write outside their folder. ``also`` names
+    further variables that go through, such as another provider's credentials.
+
+    Raises:
+        SettingsError: a name in ``also`` that must not go through.
+    """
+    names = frozenset(also)
+    refused = sorted(name for name in names if name.upper().startswith(_NEVER))
+    if refused:
+        raise SettingsError(f"{', '.join(refused)}: Terraform must not see this variable. Take it off the list.")
+    passed = {
+        name: value for name, value in own.items() if name in _NAMES or name in names or name.startswith(_FAMILIES)
+    }
+    passed |= _of_the_user(own)
+    if subscription_id is not None:
+        passed["ARM_SUBSCRIPTION_ID"] = subscription_id
+    if workspace is not None:
+        passed["TF_WORKSPACE"] = workspace
+    return passed | {
+        "HOME": str(home),
+        "TMPDIR": str(temporary),
+        "TF_PLUGIN_CACHE_DIR": str(plugin_cache),
+        "TF_IN_AUTOMATION": "1",
+        "TF_INPUT": "0",
+        "CHECKPOINT_DISABLE": "1",
+    }
+
+
+def _of_the_user(own: Mapping[str, str]) -> dict[str, str]:
+    """What is found through HOME otherwise: where providers come from, and the sign-in of `az login`."""
+    home = own.get("HOME")
+    found = {}
+    if config := own.get(CLI_CONFIG_FILE):
+        found[CLI_CONFIG_FILE] = str(Path(config).absolute())
+    elif home and Path(home, ".terraformrc").is_file():
+        found[CLI_CONFIG_FILE] = str(Path(home, ".terraformrc"))
+    if folder := own.get("AZURE_CONFIG_DIR"):
+        found["AZURE_CONFIG_DIR"] = str(Path(folder).absolute())
+    elif home and Path(home, ".azure").is_dir():
+        found["AZURE_CONFIG_DIR"] = str(Path(home, ".azure"))
+    return found
+
+
+def secrets_of(environment: Mapping[str, str]) -> frozenset[str]:
+    """The values that no message may hold: credentials, and every variable of a root module, whatever it is for."""
+    return frozenset(
+        value
+        for name, value in environment.items()
+        if len(value) >= _SHORTEST_SECRET
+        and name not in {CLI_CONFIG_FILE, "PATH"}
+        and (
+            name.startswith("TF_VAR_") or any(word in name.upper() for word in _SECRET_WORDS) or _has_a_password(value)
+        )
+    )
+
+
+def _has_a_password(value: str) -> bool:
+    """As in ``http://user:password@proxy:3128``."""
+    return "://" in value and "@" in value.partition("://")[2].partition("/")[0]
+
+
+def own_environment() -> Mapping[str, str]:
+    """This process's, as it is now."""
+    return dict(os.environ)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backend:
+    """``as_read`` is what may be read of it once `init` set it up; ``workspace`` is None for the default one."""
+
+    type: str
+    settings: Mapping[str, str]
+    workspace: str | None
+    as_read: tuple[AzurermBackend | LocalBackend, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AzureStates:
+    """States in Azure: the account and container of those whose location names no other."""
+
+    account_name: str
+    container: str
+
+    def backend_of(self, state: StateLocation, *, workspaces: Path) -> Backend:  # noqa: ARG002 (those of a folder need it)
+        """Raises:
+        AccountNotAllowedError: the account's URL has no host.
+        """
+        account, container = self.account_name, state.container or self.container
+        if state.account_url is not None:
+            host = host_of(state.account_url)
+            if host is None:
+                raise AccountNotAllowedError(container, "its account_url is no plain https URL of a host")
+            account = host.partition(".")[0]
+        workspace = _other_than_default(state.workspace)
+        return Backend(
+            type="azurerm",
+            settings={"storage_account_name": account, "container_name": container, "key": state.key},
+            workspace=workspace,
+            as_read=tuple(
+                AzurermBackend(storage_account_name=account, container=container, key=state.key, workspace=found)
+                for found in {workspace, None}
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderStates:
+    """States of an estate on disk, where `adapters.folder_blobs` has them."""
+
+    root: Path
+    container: str
+
+    def backend_of(self, state: StateLocation, *, workspaces: Path) -> Backend:
+        """The file itself; for a workspace a link to it, where the local backend looks for one of that name.
+
+        Raises:
+            AccountNotAllowedError: the account's URL has no host.
+        """
+        file = self._container(state) / state.blob
+        workspace = _other_than_default(state.workspace)
+        if workspace is None:
+            settings = {"path": str(file)}
+            return Backend(type="local", settings=settings, workspace=None, as_read=(LocalBackend(path=file),))
+        link = workspaces / workspace / _STATE_FILE
+        link.parent.mkdir(parents=True)
+        link.symlink_to(file)
+        unused = workspaces / _STATE_FILE
+        return Backend(
+            type="local",
+            settings={"path": str(unused), "workspace_dir": str(workspaces)},
+            workspace=workspace,
+            as_read=(LocalBackend(path=link), LocalBackend(path=unused)),
+        )
+
+    def _container(self, state: StateLocation) -> Path:
+        container = state.container or self.container
+        root = self.root.absolute()
+        if state.account_url is None:
+            return root / container
+        host = host_of(state.account_url)
+        if host is None:
+            raise AccountNotAllowedError(container, "its account_url is no plain https URL of a host")
+        return root / "accounts" / host / container
+
+
+def _other_than_default(workspace: str | None) -> str | None:
+    return None if workspace == DEFAULT_WORKSPACE else workspace

@@ -1,0 +1,152 @@
+"""What Terraform is told: the variables that go through, and where the state is."""
+
+from pathlib import Path
+
+import pytest
+
+from adapters.terraform_backend import AzurermBackend, LocalBackend
+from adapters.terraform_environment import AzureStates, FolderStates, secrets_of, terraform_environment
+from records.errors import AccountNotAllowedError, SettingsError
+from records.registry import StateLocation
+
+PASSED = [
+    "PATH", "ARM_CLIENT_SECRET", "ARM_USE_OIDC", "ARM_ACCESS_KEY", "TF_VAR_market", "TF_TOKEN_example_test", "TF_ENCRYPTION",
+    "TF_REGISTRY_CLIENT_TIMEOUT", "AZURE_FEDERATED_TOKEN_FILE", "AZURE_CLIENT_ID", "ACTIONS_ID_TOKEN_REQUEST_URL",
+    "SYSTEM_OIDCREQUESTURI", "IDENTITY_ENDPOINT", "IDENTITY_HEADER", "HTTPS_PROXY", "no_proxy", "SSL_CERT_FILE",
+]  # fmt: skip
+KEPT_BACK = [
+    "ESTATE_CONNECTION_STRING", "RESULTS_CONNECTION_STRING", "APPLICATIONINSIGHTS_CONNECTION_STRING", "AzureWebJobsStorage",
+    "AZURE_STORAGE_CONNECTION_STRING", "AZURE_CLIENT_SECRET", "WEBSITE_AUTH_ENCRYPTION_KEY", "GITHUB_TOKEN", "LD_PRELOAD",
+    "PYTHONPATH", "TF_LOG", "TF_LOG_PATH", "TF_LOG_PROVIDER", "TF_CLI_ARGS", "TF_CLI_ARGS_plan", "TF_DATA_DIR",
+    "TF_REATTACH_PROVIDERS", "TF_BINARY", "TF_ACC", "TF_CLOUD_HOSTNAME", "TF_STATE_PERSIST_INTERVAL", "TF_UNHEARD_OF",
+    "TF_WORKSPACE",
+]  # fmt: skip
+HUB = StateLocation(key="de/hub.tfstate")
+IN_PROD = StateLocation(key="de/hub.tfstate", workspace="prod")
+ELSEWHERE = StateLocation(key="k", container="other", account_url="https://fr.blob.core.windows.net")
+
+
+def environment(
+    own: dict[str, str],
+    *,
+    workspace: str | None = None,
+    subscription_id: str | None = None,
+    also: tuple[str, ...] = (),
+) -> dict[str, str]:
+    return terraform_environment(
+        own,
+        home=Path("/private/h"),
+        temporary=Path("/private/t"),
+        plugin_cache=Path("/private/c"),
+        workspace=workspace,
+        subscription_id=subscription_id,
+        also=also,
+    )
+
+
+@pytest.mark.parametrize("name", PASSED)
+def test_terraform_sees_what_it_needs(name: str) -> None:
+    assert environment({name: "value"})[name] == "value"
+
+
+@pytest.mark.parametrize("name", KEPT_BACK)
+def test_terraform_does_not_see_what_is_not_on_the_list(name: str) -> None:
+    assert "hunter2" not in environment({name: "hunter2"}).values()
+
+
+def test_what_is_ours_to_say_is_not_the_callers() -> None:
+    ours = {
+        "HOME": "/private/h",
+        "TMPDIR": "/private/t",
+        "TF_PLUGIN_CACHE_DIR": "/private/c",
+        "TF_IN_AUTOMATION": "1",
+        "TF_INPUT": "0",
+        "CHECKPOINT_DISABLE": "1",
+    }
+    assert environment(dict.fromkeys(ours, "other")) == ours
+    assert environment({"ARM_SUBSCRIPTION_ID": "own"}, subscription_id="of-the-market", workspace="prod") == ours | {
+        "ARM_SUBSCRIPTION_ID": "of-the-market",
+        "TF_WORKSPACE": "prod",
+    }
+
+
+def test_further_variables_go_through_by_name() -> None:
+    assert (
+        environment({"DATADOG_API_KEY": "a", "DATADOG_APP_KEY": "b"}, also=("DATADOG_API_KEY",))["DATADOG_API_KEY"]
+        == "a"
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["TF_LOG", "TF_CLI_ARGS_plan", "AzureWebJobsStorage", "ESTATE_CONNECTION_STRING", "HOME"]
+)
+def test_some_variables_go_through_by_no_name(name: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        environment({name: "hunter2"}, also=(name,))
+
+
+def test_what_terraform_finds_through_home_is_still_found(tmp_path: Path) -> None:
+    assert "TF_CLI_CONFIG_FILE" not in environment({"HOME": str(tmp_path)})
+    (tmp_path / ".terraformrc").touch()
+    (tmp_path / ".azure").mkdir()
+    found = environment({"HOME": str(tmp_path)})
+    assert (found["TF_CLI_CONFIG_FILE"], found["AZURE_CONFIG_DIR"]) == (
+        f"{tmp_path}/.terraformrc",
+        f"{tmp_path}/.azure",
+    )
+    named = environment({"HOME": str(tmp_path), "TF_CLI_CONFIG_FILE": "mirror.tfrc", "AZURE_CONFIG_DIR": "/srv/azure"})
+    assert named["TF_CLI_CONFIG_FILE"] == str(Path("mirror.tfrc").absolute())
+    assert named["AZURE_CONFIG_DIR"] == "/srv/azure"
+
+
+def test_credentials_variables_and_a_proxys_password_are_secrets() -> None:
+    told = {
+        "ARM_CLIENT_SECRET": "client-secret", "ARM_ACCESS_KEY": "access-key", "TF_VAR_password": "pass", "TF_VAR_n": "3",
+        "TF_TOKEN_example_test": "registry", "IDENTITY_HEADER": "header", "HTTPS_PROXY": "http://me:hunter2@proxy:3128",
+        "ARM_TENANT_ID": "tenant", "PATH": "/usr/bin", "no_proxy": "127.0.0.1", "HTTP_PROXY": "http://proxy:3128/a@b",
+    }  # fmt: skip
+    assert secrets_of(told) == {
+        "client-secret", "access-key", "pass", "registry", "header", "http://me:hunter2@proxy:3128"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("state", "account", "container", "key", "workspace"),
+    [
+        pytest.param(HUB, "estate", "tfstate", "de/hub.tfstate", None, id="in the estate's own container"),
+        pytest.param(IN_PROD, "estate", "tfstate", "de/hub.tfstate", "prod", id="in a workspace"),
+        pytest.param(
+            HUB.model_copy(update={"workspace": "default"}), "estate", "tfstate", "de/hub.tfstate", None, id="default"
+        ),
+        pytest.param(ELSEWHERE, "fr", "other", "k", None, id="in another account and container"),
+    ],
+)
+def test_a_state_in_azure(state: StateLocation, account: str, container: str, key: str, workspace: str | None) -> None:
+    states = AzureStates(account_name="estate", container="tfstate")
+    backend = states.backend_of(state, workspaces=Path("/private/w"))
+    assert (backend.type, backend.workspace) == ("azurerm", workspace)
+    assert backend.settings == {"storage_account_name": account, "container_name": container, "key": key}
+    read = AzurermBackend(storage_account_name=account, container=container, key=key, workspace=workspace)
+    assert read in backend.as_read
+
+
+def test_a_state_in_a_folder_is_its_file_and_that_of_a_workspace_a_link_to_it(tmp_path: Path) -> None:
+    states = FolderStates(root=tmp_path, container="tfstate")
+    backend = states.backend_of(HUB, workspaces=tmp_path / "w")
+    assert (backend.type, backend.workspace) == ("local", None)
+    assert backend.settings == {"path": f"{tmp_path}/tfstate/de/hub.tfstate"}
+    assert backend.as_read == (LocalBackend(path=tmp_path / "tfstate/de/hub.tfstate"),)
+    assert not (tmp_path / "w").exists()
+    backend = states.backend_of(IN_PROD, workspaces=tmp_path / "w")
+    assert backend.workspace == "prod"
+    assert (tmp_path / "w/prod/terraform.tfstate").readlink() == tmp_path / "tfstate/de/hub.tfstateenv:prod"
+    backend = states.backend_of(ELSEWHERE, workspaces=tmp_path / "w")
+    assert backend.settings == {"path": f"{tmp_path}/accounts/fr.blob.core.windows.net/other/k"}
+
+
+@pytest.mark.parametrize(
+    "states", [AzureStates(account_name="a", container="c"), FolderStates(root=Path("/e"), container="c")]
+)
+def test_an_account_without_a_host_is_refused(states: AzureStates | FolderStates) -> None:
+    with pytest.raises(AccountNotAllowedError):
+        states.backend_of(StateLocation(key="k", account_url="file:///etc"), workspaces=Path("/private/w"))
