@@ -22,7 +22,7 @@ demo: $(VENV)/runtime
 	status=$$?; test $$status -eq 0 -o $$status -eq 2
 
 test: lint $(AZURITE) $(WORKER)/installed
-	$(BIN)/pytest --numprocesses auto --dist loadfile --cov --cov-report=term --cov-fail-under=95
+	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --cov --cov-report=term --cov-fail-under=95
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check
