@@ -16,7 +16,6 @@ from records.errors import BlobChangedError, RecordError, RefusedWriteError
 from records.names import tracker_blob
 from records.ports import RecordReader
 from records.readings import Present, Reading, Unreadable
-from records.registry import RegistryRecord
 from records.tracker import TrackerRecord
 
 _TRIES: Final = 100
@@ -40,8 +39,8 @@ async def registry_follows_trackers(
     *,
     market: str,
     stacks: Collection[str],
-) -> RegistryRecord:
-    """The market's record, with these stacks' entries as their trackers have them; returns it as it is there now.
+) -> None:
+    """Writes these stacks' entries as their trackers have them, where they are not so yet.
 
     Raises:
         RecordError: the registry record or a tracker cannot be read.
@@ -67,7 +66,6 @@ async def registry_follows_trackers(
             for stack in changed:
                 if (await _tracker(records, market, stack)).blob.etag != trackers[stack].blob.etag:
                     raise BlobChangedError(tracker_blob(market, stack), "it changed while the registry was written")
-    return after
 
 
 async def _tracker(records: RecordReader, market: str, stack: str) -> Present[TrackerRecord]:

@@ -1,6 +1,5 @@
 """Whole runs while storage fails: never an abort, never healthy, and nothing lost of the markets beside."""
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -39,7 +38,7 @@ from tests.world.azurite import Azurite
 from tests.world.fault_proxy import FaultProxy
 from tests.world.faults import Action, AnswerStatus, CutBody, LoseAnswer, Matches, on
 
-pytestmark = pytest.mark.azurite
+pytestmark = [pytest.mark.azurite, pytest.mark.usefixtures("waits")]
 
 DE: Final = {"de/app": Verdict.HEALTHY, "de/network": Verdict.HEALTHY}
 FR: Final = {"fr/app": Verdict.HEALTHY, "fr/network": Verdict.HEALTHY}
@@ -66,21 +65,6 @@ class Estate:
 
     async def history(self, market: str = "de", stack: str = "network") -> list[str]:
         return [stored.run_id async for stored in self.results.history_of_stack(market=market, stack=stack)]
-
-
-@pytest.fixture(autouse=True)
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """What was waited for between tries; a second passes in a millisecond."""
-    asked: list[float] = []
-    real_sleep = asyncio.sleep
-
-    async def sleep(seconds: float, result: Any = None) -> Any:
-        if seconds:
-            asked.append(seconds)
-        return await real_sleep(seconds / 1000, result)
-
-    monkeypatch.setattr(asyncio, "sleep", sleep)
-    return asked
 
 
 @pytest.fixture

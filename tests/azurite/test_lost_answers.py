@@ -1,11 +1,10 @@
 """Writes whose answers are lost or refused on the way: what was written stands, and is told once."""
 
-import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 import pytest
 from azure.storage.blob import ContainerClient
@@ -19,7 +18,7 @@ from tests.world.azurite import Azurite
 from tests.world.fault_proxy import FaultProxy
 from tests.world.faults import Action, AnswerStatus, LoseAnswer, Matches, ProxiedRequest, on
 
-pytestmark = pytest.mark.azurite
+pytestmark = [pytest.mark.azurite, pytest.mark.usefixtures("waits")]
 
 NAME: Final = "de/subscription.json"
 SMALL: Final = b'{"schema_version": 1}'
@@ -60,21 +59,6 @@ class World:
     def stored(self) -> tuple[bytes, str]:
         download = self.container.download_blob(NAME)
         return download.readall(), str(download.properties.etag)
-
-
-@pytest.fixture(autouse=True)
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """What was waited for between tries; a second passes in a millisecond."""
-    asked: list[float] = []
-    real_sleep = asyncio.sleep
-
-    async def sleep(seconds: float, result: Any = None) -> Any:
-        if seconds:
-            asked.append(seconds)
-        return await real_sleep(seconds / 1000, result)
-
-    monkeypatch.setattr(asyncio, "sleep", sleep)
-    return asked
 
 
 @pytest.fixture
