@@ -5,11 +5,11 @@ them. In YAML 1.1, which PyYAML follows by itself, the market ``no`` would be fa
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final, NoReturn, TypeAlias
+from typing import Final, NoReturn
 
 import yaml  # type: ignore[import-untyped]  # its stubs would be one more dependency, for this one module
+
+from records.policy_source import BrokenYaml, MarkedValues, Path, PlainValue
 
 MAX_BYTES: Final = 256 * 1024
 _MAX_DEPTH: Final = 20
@@ -19,25 +19,6 @@ _CONSTANTS: Final[dict[str, bool | None]] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
-
-PlainValue: TypeAlias = "bool | int | str | list[PlainValue] | dict[str, PlainValue] | None"
-Path = tuple[str | int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class MarkedValues:
-    """What the file holds. ``lines`` has the path of every field and item, the whole file's being ``()``; from 1 on."""
-
-    values: PlainValue
-    lines: Mapping[Path, int]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BrokenYaml:
-    """The file is no YAML, or of a kind that a policy may not be. ``line`` is None where no line is to blame."""
-
-    message: str
-    line: int | None = None
 
 
 class _RefusedError(Exception):

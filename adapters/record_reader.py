@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 from adapters.account_urls import host_of
 from adapters.blob_store import BlobPart, BlobPlace, BlobStore
-from records.errors import BlobMissingError, ContainerMissingError, RecordError, StoreError
+from records.errors import BlobMissingError, BundleError, ContainerMissingError, RecordError, StoreError
 from records.faults import Fault, FaultCode, RecordKind
 from records.names import registry_blob, tracker_blob
 from records.readings import (
@@ -22,7 +22,7 @@ from records.readings import (
 from records.registry import RegistryRecord, StateLocation, parse_registry
 from records.state_head import StateHeadScanner
 from records.store_faults import store_fault
-from records.tracker import TrackerRecord, parse_tracker
+from records.tracker import Bundle, TrackerRecord, parse_tracker
 
 STATE_HEAD_BYTES: Final = 2048
 _FIRST_STEP_BYTES: Final = 64 * 1024
@@ -99,6 +99,16 @@ class BlobRecordReader:
         except (BlobMissingError, ContainerMissingError):
             return False
         return True
+
+    async def bundle(self, *, bundle: Bundle, max_bytes: int) -> bytes:
+        place = BlobPlace(container=self._containers.bundles, name=bundle.blob)
+        part = await self._blobs.read(place, length_bytes=max_bytes)
+        if part.facts.size_bytes > max_bytes:
+            raise BundleError(
+                f"{place}: the bundle has {part.facts.size_bytes:,} bytes; {max_bytes:,} is the most that is read. "
+                "Raise BUNDLE_MAX_MIB, or keep data out of the root module."
+            )
+        return part.content
 
     async def state_history(self, *, location: StateLocation) -> tuple[ContentSighting, ...]:
         try:

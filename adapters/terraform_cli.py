@@ -3,13 +3,14 @@
 import json
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from adapters.bundle_unpacking import shown, unpack_bundle
+from adapters.mapped_file import mapped
 from adapters.private_folder import NAME_LENGTH, PrivateFolder, private_folder, remove_leftovers
 from adapters.provider_cache import link_providers, share_providers
 from adapters.terraform_backend import read_backend
@@ -22,10 +23,10 @@ from adapters.terraform_environment import (
     secrets_of,
     terraform_environment,
 )
-from adapters.terraform_process import Ended, Limits, Stopped, in_thread, run_to_end
+from adapters.terraform_process import Limits, in_thread, run_to_end, why_no_answer
 from records.errors import BundleError, SettingsError
 from records.registry import StateLocation
-from records.terraform import Applied, Cause, DeployedModule, Diagnostic, Inconclusive, MadePlan, Step
+from records.terraform import Applied, Cause, DeployedModule, Diagnostic, Inconclusive, MadePlan, ReadT, Step
 from records.tracker import Bundle
 
 _OVERRIDE: Final = "~trueup_override.tf.json"
@@ -186,6 +187,13 @@ class _Module:
             diagnostics=await self._said(planned),
         )
 
+    async def read(self, plan: MadePlan, reader: Callable[[memoryview], ReadT]) -> ReadT:
+        def read() -> ReadT:
+            with mapped(plan.json_file) as document:
+                return reader(document)
+
+        return await in_thread(read)
+
     async def apply(self, plan: MadePlan, *, lock_timeout_seconds: int) -> Applied | Inconclusive:
         if not plan.file.is_relative_to(self.folder.path):
             raise ValueError("the plan was made by another module")
@@ -262,7 +270,7 @@ class _Module:
         is_whole = ended.status in good and (ended.stopped is None or step is Step.APPLY)
         if is_whole:
             return done
-        cause, message = _why(ended, self.options)
+        cause, message = why_no_answer(ended, limits)
         return Inconclusive(step=step, cause=cause, message=f"`{step}` {message}", diagnostics=await self._said(done))
 
     async def _said(self, done: "_Done") -> tuple[Diagnostic, ...]:
@@ -276,24 +284,3 @@ class _Done:
     stdout: Path
     stderr: Path
     status: int | None = None
-
-
-def _why(ended: Ended, options: TerraformOptions) -> tuple[Cause, str]:
-    if ended.stopped is Stopped.TIME_LIMIT:
-        return (
-            Cause.TIME_LIMIT,
-            f"took longer than {options.command_limit_seconds:g} s and was stopped. Raise the limit.",
-        )
-    if ended.stopped is Stopped.OUTPUT_LIMIT:
-        return (
-            Cause.OUTPUT_LIMIT,
-            "wrote more than the limit allows and was stopped. Raise the limit, or split the stack.",
-        )
-    if ended.killed_by is not None:
-        return Cause.KILLED, f"was ended by signal {ended.killed_by}. Look whether the machine ran out of memory."
-    if ended.status == 1:
-        return Cause.FAILED, "failed. Its diagnostics say why; run it by hand for the values that they leave out."
-    return (
-        Cause.UNKNOWN_STATUS,
-        f"ended with status {ended.status}, which says nothing. Look which program TF_BINARY names.",
-    )

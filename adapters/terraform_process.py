@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, TypeVar
 
 from adapters.private_folder import PrivateFolder
+from records.terraform import Cause
 
 _POLL_SECONDS: Final = 0.005
 
@@ -162,3 +163,25 @@ async def in_thread(work: Callable[[], Made]) -> Made:
         if not running.cancelled():
             running.exception()
         raise
+
+
+def why_no_answer(ended: Ended, limits: Limits) -> tuple[Cause, str]:
+    """What a command that did not do its work died of, and the rest of a sentence that begins with its name."""
+    if ended.stopped is Stopped.TIME_LIMIT:
+        return (
+            Cause.TIME_LIMIT,
+            f"took longer than {limits.seconds:g} s and was stopped. Raise the limit.",
+        )
+    if ended.stopped is Stopped.OUTPUT_LIMIT:
+        return (
+            Cause.OUTPUT_LIMIT,
+            "wrote more than the limit allows and was stopped. Raise the limit, or split the stack.",
+        )
+    if ended.killed_by is not None:
+        return Cause.KILLED, f"was ended by signal {ended.killed_by}. Look whether the machine ran out of memory."
+    if ended.status == 1:
+        return Cause.FAILED, "failed. Its diagnostics say why; run it by hand for the values that they leave out."
+    return (
+        Cause.UNKNOWN_STATUS,
+        f"ended with status {ended.status}, which says nothing. Look which program TF_BINARY names.",
+    )

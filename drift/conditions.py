@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from drift.policy import HealMode, InvalidPolicy, Policy
+from drift.policy import InvalidPolicy, Policy
 from drift.policy_rules import RuleAction, RuledFinding, matches_any
 from drift.protected import doors_before
 from drift.situation import FleetSpread, Inconclusive, Planned, Situation, Unread
 from records.findings import FindingKind
+from records.heals import HealMode
 from records.locks import Lock
 from records.plan_checks import HoldReason
 from records.timestamps import format_utc

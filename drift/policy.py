@@ -7,7 +7,6 @@ A policy is whole or invalid: with half of its rules more could be healed than a
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -15,6 +14,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from drift.freeze import open_until, parse_cron, parse_duration
 from drift.policy_rules import NameGlobs, Rule, TextGlobs, TypeGlobs, Why, matches_any
+from records.heals import HealMode
+from records.policy_source import Path
 
 _STRICT: Final = ConfigDict(frozen=True, extra="forbid")
 _REWORDED: Final = {
@@ -24,16 +25,6 @@ _REWORDED: Final = {
     "tuple_type": "must be a list",
 }
 _PYDANTICS_PREFIX: Final = "Value error, "
-
-Path = tuple[str | int, ...]
-
-
-class HealMode(StrEnum):
-    """How far trueup may go by itself, from the strictest on."""
-
-    OFF = "off"
-    DRY_RUN = "dry-run"
-    ON = "on"
 
 
 _STRICTEST_FIRST: Final = tuple(HealMode)

@@ -16,7 +16,7 @@ from records.registry import RegistryRecord, StateLocation
 from records.report import MarketOutcome, Problem, Report
 from records.results import Coverage, Run, StackResult, StoredResult
 from records.runs import RunRow
-from records.tracker import TrackerRecord
+from records.tracker import Bundle, TrackerRecord
 
 
 class Clock(Protocol):
@@ -53,6 +53,14 @@ class RecordReader(Protocol):
 
     async def has_bundle(self, *, blob: str) -> bool:
         """Whether a bundle is there. Raises `StoreError`."""
+
+    async def bundle(self, *, bundle: Bundle, max_bytes: int) -> bytes:
+        """A bundle's content, whole and not yet held against its hash.
+
+        Raises:
+            BundleError: it has more than ``max_bytes``.
+            StoreError: a BlobMissingError where it is not there.
+        """
 
     def is_same_state(self, one: StateLocation, other: StateLocation) -> bool:
         """Whether both name one blob, however they spell it: what is the estate's own need not be said."""

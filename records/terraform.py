@@ -1,13 +1,16 @@
 """Planning what was deployed: the port that the plan check and the healer stand on, and what comes back through it."""
 
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from records.registry import StateLocation
 from records.tracker import Bundle
+
+ReadT = TypeVar("ReadT")
 
 
 class Severity(StrEnum):
@@ -111,6 +114,12 @@ class DeployedModule(Protocol):
 
         The state must be there, which the caller has looked for: where it is missing, Terraform's azurerm backend writes an
         empty one, and everything would read as to be created.
+        """
+
+    async def read(self, plan: MadePlan, reader: Callable[[memoryview], ReadT]) -> ReadT:
+        """What ``reader`` makes of the plan's JSON, in a thread of its own.
+
+        The JSON is mapped and not loaded, and gone from memory afterwards: nothing that the reader returns may refer to it.
         """
 
     async def apply(self, plan: MadePlan, *, lock_timeout_seconds: int) -> Applied | Inconclusive:

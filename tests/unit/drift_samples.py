@@ -5,10 +5,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from drift.policy import FreezeWindow, HealMode, InvalidPolicy, KillSwitch, Limits, Policy, PolicyFault
+from drift.policy import FreezeWindow, InvalidPolicy, KillSwitch, Limits, Policy, PolicyFault
 from drift.policy_rules import Rule, RuleAction
 from drift.situation import FleetSpread, Planned, Situation
 from records.findings import AttributeChange, Finding, FindingKind
+from records.heals import HealMode
 from records.locks import UNREADABLE_LOCK
 from records.plan_checks import HoldReason
 from records.verdicts import Verdict

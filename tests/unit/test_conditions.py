@@ -8,10 +8,11 @@ import pytest
 
 from drift import conditions
 from drift.conditions import CONDITIONS, Condition
-from drift.policy import FreezeWindow, HealMode, KillSwitch, Limits, MarketMode, Policy, Protected
+from drift.policy import FreezeWindow, KillSwitch, Limits, MarketMode, Policy, Protected
 from drift.policy_rules import Rule, RuleAction
 from drift.situation import FleetSpread, Inconclusive, Pause, Situation, Unread
 from records.findings import Finding, FindingKind
+from records.heals import HealMode
 from records.locks import UNREADABLE_LOCK, Lock
 from records.plan_checks import HoldReason
 from records.verdicts import Verdict

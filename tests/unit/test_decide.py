@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from drift.conditions import CONDITIONS, holds_on
 from drift.decide import APPROVABLE, Judged, decide, job_id
-from drift.policy import FreezeWindow, HealMode, InvalidPolicy, KillSwitch, Limits, Policy, Protected
+from drift.policy import FreezeWindow, InvalidPolicy, KillSwitch, Limits, Policy, Protected
 from drift.policy_rules import Rule, RuleAction
 from drift.situation import Approval, FleetSpread, Inconclusive, Pause, Planned, Situation, Unread
 from records.findings import AttributeChange, Finding, FindingKind
+from records.heals import HealMode
 from records.locks import UNREADABLE_LOCK
 from records.plan_checks import Decision, HoldReason
 from records.verdicts import Verdict

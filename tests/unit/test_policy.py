@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drift.policy import HealMode, InvalidPolicy, Limits, Policy, parse_policy, under_settings
+from drift.policy import InvalidPolicy, Limits, Policy, parse_policy, under_settings
 from drift.policy_rules import Rule, RuleAction, matches_attribute, matches_glob, rule_on
 from drift.protected import ONE_WAY_DOORS, doors_before
 from records.findings import FindingKind
+from records.heals import HealMode
 from tests.unit.drift_samples import RULE, finding
 
 WINDOW = {"cron": "0 18 * * fri", "duration": "2d14h", "zone": "Europe/Berlin"}

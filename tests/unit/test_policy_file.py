@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.policy_file import MAX_BYTES, BrokenYaml, MarkedValues, read_policy_yaml
-from drift.policy import HealMode, InvalidPolicy, Policy, parse_policy
+from adapters.policy_file import MAX_BYTES, read_policy_yaml
+from drift.policy import InvalidPolicy, Policy, parse_policy
+from records.heals import HealMode
+from records.policy_source import BrokenYaml, MarkedValues
 
 TEXT = """\
 # of the network team

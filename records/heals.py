@@ -1,0 +1,68 @@
+"""A heal as a job: what is queued for the worker, and the row by which the ledger knows it. Neither holds a value of a plan."""
+
+from enum import StrEnum
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from records.names import MarketKey, StackName
+from records.timestamps import UtcTime
+
+QUEUE: Final = "auto-apply"
+LEDGER_TABLE: Final = "heals"
+MESSAGE_MAX_BYTES: Final = 48 * 1024
+"""A message of Azure's queues has 64 KiB, and the Functions host expects it in Base64."""
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class HealMode(StrEnum):
+    """How far trueup may go by itself, from the strictest on."""
+
+    OFF = "off"
+    DRY_RUN = "dry-run"
+    ON = "on"
+
+
+class HealJob(BaseModel):
+    """A heal to do, as it stands in the queue. ``job_id`` is `drift.decide.job_id` of what follows it. Times are UTC.
+
+    ``addresses`` are what the apply would change, sorted.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    schema_version: Literal[1] = 1
+    job_id: Sha256
+    market: MarketKey
+    stack: StackName
+    lineage: str
+    serial: Annotated[int, Field(ge=0)]
+    bundle_sha256: Sha256
+    fingerprint: Sha256
+    addresses: tuple[str, ...]
+    queued_at: UtcTime
+    expires_at: UtcTime
+
+
+class HealStep(StrEnum):
+    """How far a job has come."""
+
+    QUEUED = "queued"
+
+
+class HealRow(BaseModel):
+    """A job as the ledger keeps it, with the run of plan checks that queued it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    job: HealJob
+    step: HealStep
+    run_id: str
+
+
+class Opening(StrEnum):
+    """What came of entering a job in the ledger."""
+
+    OPENED = "opened"
+    ALREADY_OPEN = "already_open"

@@ -1,0 +1,42 @@
+"""Where the policy comes from: the port, and its text as plain values with the line on which each stands."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+PlainValue: TypeAlias = "bool | int | str | list[PlainValue] | dict[str, PlainValue] | None"
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedValues:
+    """What the file holds. ``lines`` has the path of every field and item, the whole file's being ``()``; from 1 on."""
+
+    values: PlainValue
+    lines: Mapping[Path, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokenYaml:
+    """The file is no YAML, or of a kind that a policy may not be. ``line`` is None where no line is to blame."""
+
+    message: str
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NoPolicy:
+    """There is no policy file, for certain."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadPolicy:
+    """Whether there is a policy, or what it says, could not be learnt. ``why`` is a sentence with the remedy."""
+
+    why: str
+
+
+class PolicySource(Protocol):
+    """Reads the policy anew at each call, so that a change of it counts from the next run on."""
+
+    async def read(self) -> MarkedValues | BrokenYaml | NoPolicy | UnreadPolicy: ...
