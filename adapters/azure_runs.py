@@ -1,12 +1,13 @@
 """The rows of runs in Azure Table Storage.
 
-Table ``reconcileruns``, one partition: each run has a row under its start, newest first, and the same row under its id.
+Table ``reconcileruns``, or ``plancheckruns``, one partition: each run has a row under its start, newest first, and the same row
+under its id.
 """
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Generic
 
 from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableEntity
@@ -14,22 +15,25 @@ from azure.data.tables.aio import TableClient, TableServiceClient
 from pydantic import ValidationError
 
 from adapters.azure_errors import translated
-from adapters.azure_tables import RUNS_TABLE, delete_rows, reading, writing
+from adapters.azure_tables import delete_rows, reading, writing
 from adapters.table_keys import RUNS_PARTITION, newest_first, run_by_id_key, run_key
-from records.runs import RunRow
+from records.ports import RowT
+from records.runs import AnyRunRow
 
 _AFTER_ALL_STARTS: Final = ":"
 """Sorts behind the digits that a start's key begins with, and before the keys of ids."""
 
 
-class AzureRunStore:
-    """A `RunStore` on a storage account's tables."""
+class AzureRunStore(Generic[RowT]):
+    """A `RunStore` on a table of a storage account, of rows of the form ``row``."""
 
-    def __init__(self, service: TableServiceClient) -> None:
+    def __init__(self, service: TableServiceClient, *, table: str, row: type[RowT]) -> None:
         self._service = service
-        self._table: TableClient = service.get_table_client(RUNS_TABLE)
+        self._name = table
+        self._table: TableClient = service.get_table_client(table)
+        self._row = row
 
-    async def save_run(self, *, row: RunRow) -> None:
+    async def save_run(self, *, row: RowT) -> None:
         first = await self.run(run_id=row.run_id)
         if first:
             row = row.model_copy(update={"started_at": first.started_at})
@@ -38,22 +42,22 @@ class AzureRunStore:
             for key in (run_key(started_at=row.started_at, run_id=row.run_id), run_by_id_key(row.run_id)):
                 await self._table.upsert_entity(_columns(row) | {"RowKey": key}, mode="replace")
 
-        await writing(self._service, RUNS_TABLE, write)
+        await writing(self._service, self._name, write)
 
-    async def run(self, *, run_id: str) -> RunRow | None:
-        with translated(RUNS_TABLE), suppress(ResourceNotFoundError):
-            return _row(await self._table.get_entity(RUNS_PARTITION, run_by_id_key(run_id)))
+    async def run(self, *, run_id: str) -> RowT | None:
+        with translated(self._name), suppress(ResourceNotFoundError):
+            return self._read(await self._table.get_entity(RUNS_PARTITION, run_by_id_key(run_id)))
         return None
 
-    async def runs(self, *, started_before: datetime | None = None) -> AsyncIterator[RunRow]:
-        with reading(RUNS_TABLE):
+    async def runs(self, *, started_before: datetime | None = None) -> AsyncIterator[RowT]:
+        with reading(self._name):
             async for entity in self._by_start(started_before):
-                row = _row(entity)
+                row = self._read(entity)
                 if row:
                     yield row
 
     async def prune_runs(self, *, started_before: datetime) -> Sequence[str]:
-        with reading(RUNS_TABLE):
+        with reading(self._name):
             found = self._by_start(started_before, select=["RowKey", "run_id"])
             old = {str(row["run_id"]): str(row["RowKey"]) async for row in found}
             # Its row under its start goes last: while that is there, a later run finds what is left.
@@ -75,8 +79,14 @@ class AzureRunStore:
         )
         return rows
 
+    def _read(self, entity: dict[str, Any]) -> RowT | None:
+        try:
+            return self._row.model_validate_json(str(entity["row"]))
+        except (KeyError, ValidationError):
+            return None
 
-def _columns(row: RunRow) -> dict[str, Any]:
+
+def _columns(row: AnyRunRow) -> dict[str, Any]:
     return {
         "PartitionKey": RUNS_PARTITION,
         "run_id": row.run_id,
@@ -85,10 +95,3 @@ def _columns(row: RunRow) -> dict[str, Any]:
         "status": str(row.status),
         "row": row.model_dump_json(),
     }
-
-
-def _row(entity: dict[str, Any]) -> RunRow | None:
-    try:
-        return RunRow.model_validate_json(str(entity["row"]))
-    except (KeyError, ValidationError):
-        return None

@@ -1,8 +1,8 @@
 """What a run spread over many machines has to do and has done, in Azure Table Storage.
 
-Table ``reconcilework``: a partition a run, with the rows ``plan:{digest}``, ``page:{digest}:{lane}:{number}``,
-``outcome:{market}!{part}`` and ``late:{market}``. An outcome is JSON, compressed, and split where it is larger than a property
-may be (64 KiB).
+Table ``reconcilework``, or ``plancheckwork``: a partition a run, with the rows ``plan:{digest}``,
+``page:{digest}:{lane}:{number}``, ``outcome:{name}!{part}`` and, for reconciliations, ``late:{market}``. An outcome is JSON,
+compressed, and split where it is larger than a property may be (64 KiB).
 """
 
 import gzip
@@ -10,7 +10,7 @@ import hashlib
 import zlib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Final, Generic
 
 from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableEntity
@@ -32,6 +32,7 @@ from adapters.table_keys import market_key, starting_with
 from records.errors import StoreUnavailableError
 from records.names import is_market_key
 from records.plans import Page, Plan
+from records.ports import OutcomeT
 from records.report import MarketOutcome, Problem
 
 _PART_BYTES: Final = 60_000
@@ -45,16 +46,18 @@ _PROBLEMS: Final = TypeAdapter(list[Problem])
 _MOST_LATE_PROBLEMS: Final = 20
 """So that they fit in one property; a report has them all."""
 _PART: Final = "!"
-"""Stands in no market's key and sorts before all that does, so that the parts of an outcome follow each other."""
+"""Stands in no name that is part of a key, and sorts before all that does: so the parts of an outcome follow each other."""
 _RANGE: Final = "PartitionKey eq @partition and RowKey ge @first and RowKey lt @end"
 
 
-class AzureWorkStore:
-    """A `WorkStore` on a storage account's tables."""
+class AzureWorkStore(Generic[OutcomeT]):
+    """A `WorkStore` on a table of a storage account, of outcomes of the form ``outcome``."""
 
-    def __init__(self, service: TableServiceClient) -> None:
+    def __init__(self, service: TableServiceClient, *, table: str, outcome: type[OutcomeT]) -> None:
         self._service = service
-        self._table: TableClient = service.get_table_client(WORK_TABLE)
+        self._name = table
+        self._table: TableClient = service.get_table_client(table)
+        self._outcome = outcome
 
     async def save_plan(self, *, run_id: str, plan: Plan, pages: Iterable[Page]) -> None:
         rows = [
@@ -73,23 +76,21 @@ class AzureWorkStore:
         return Page.model_validate_json(str(row["page"])) if row else None
 
     async def pages(self, *, run_id: str, digest: str) -> AsyncIterator[Page]:
-        with reading(WORK_TABLE):
+        with reading(self._name):
             async for row in self._rows(run_id, starting_with(f"{_PAGE}:{digest}")):
                 yield Page.model_validate_json(str(row["page"]))
 
-    async def save_outcome(self, *, run_id: str, outcome: MarketOutcome) -> None:
+    async def save_outcome(self, *, run_id: str, name: str, outcome: OutcomeT) -> None:
         content = gzip.compress(outcome.model_dump_json().encode(), mtime=0)
         parts = [content[start : start + _PART_BYTES] for start in range(0, len(content), _PART_BYTES)]
         if len(parts) > _MOST_PARTS:
-            raise StoreUnavailableError(
-                WORK_TABLE, f"the outcome of {outcome.market} is larger than a transaction takes"
-            )
+            raise StoreUnavailableError(self._name, f"the outcome of {name} is larger than a transaction takes")
         operations: list[Operation] = [
             (
                 "upsert",
                 {
                     "PartitionKey": run_id,
-                    "RowKey": _outcome_key(outcome.market, number),
+                    "RowKey": _outcome_key(name, number),
                     "parts": len(parts),
                     "content": part,
                 },
@@ -97,19 +98,84 @@ class AzureWorkStore:
             )
             for number, part in enumerate(parts)
         ]
-        await writing(self._service, WORK_TABLE, lambda: submit(self._table, operations))
+        await writing(self._service, self._name, lambda: submit(self._table, operations))
 
-    async def outcomes(self, *, run_id: str) -> AsyncIterator[MarketOutcome]:
-        with reading(WORK_TABLE):
-            async for outcome in _joined(self._rows(run_id, starting_with(_OUTCOME))):
+    async def outcomes(self, *, run_id: str) -> AsyncIterator[OutcomeT]:
+        with reading(self._name):
+            async for outcome in self._joined(self._rows(run_id, starting_with(_OUTCOME))):
                 yield outcome
 
-    async def outcome(self, *, run_id: str, market: str) -> MarketOutcome | None:
-        with reading(WORK_TABLE):
-            rows = self._rows(run_id, (_outcome_key(market, 0), f"{_outcome_key(market, _MOST_PARTS)};"))
-            async for outcome in _joined(rows):
+    async def outcome(self, *, run_id: str, name: str) -> OutcomeT | None:
+        with reading(self._name):
+            rows = self._rows(run_id, (_outcome_key(name, 0), f"{_outcome_key(name, _MOST_PARTS)};"))
+            async for outcome in self._joined(rows):
                 return outcome
         return None
+
+    async def outcome_count(self, *, run_id: str) -> int:
+        first_part = f"{_PART}{0:02d}"
+        with reading(self._name):
+            rows = self._rows(run_id, starting_with(_OUTCOME), select=["RowKey"])
+            return sum([str(row["RowKey"]).endswith(first_part) async for row in rows])
+        return 0
+
+    async def prune_work(self, *, run_id: str) -> None:
+        with reading(self._name):
+            rows = self._table.query_entities(
+                "PartitionKey eq @partition", parameters={"partition": run_id}, select=["PartitionKey", "RowKey"]
+            )
+            await delete_rows(self._table, [row async for row in rows])
+
+    async def _submit_all(self, operations: Sequence[Operation]) -> None:
+        async def write() -> None:
+            for start in range(0, len(operations), ROWS_PER_TRANSACTION):
+                await submit(self._table, operations[start : start + ROWS_PER_TRANSACTION])
+
+        await writing(self._service, self._name, write)
+
+    async def _row(self, run_id: str, key: str) -> TableEntity | None:
+        with translated(self._name), suppress(ResourceNotFoundError):
+            return await self._table.get_entity(run_id, key)
+        return None
+
+    def _rows(
+        self, run_id: str, keys: tuple[str, str], *, select: list[str] | None = None
+    ) -> AsyncIterator[TableEntity]:
+        first, end = keys
+        rows: AsyncIterator[TableEntity] = self._table.query_entities(
+            _RANGE, parameters={"partition": run_id, "first": first, "end": end}, select=select
+        )
+        return rows
+
+    async def _joined(self, rows: AsyncIterator[TableEntity]) -> AsyncIterator[OutcomeT]:
+        """Outcomes from their parts, which follow each other. An earlier, larger one may have left parts behind the last."""
+        parts: list[bytes] = []
+        part_count = 0
+        async for row in rows:
+            number = int(str(row["RowKey"]).rpartition(_PART)[2])
+            if number == 0:
+                parts, part_count = [], int(row.get("parts", 0))
+            if number != len(parts) or number >= part_count:
+                continue
+            content = row.get("content")
+            parts.append(content if isinstance(content, bytes) else b"")
+            if len(parts) == part_count:
+                outcome = self._read(b"".join(parts))
+                if outcome:
+                    yield outcome
+
+    def _read(self, content: bytes) -> OutcomeT | None:
+        try:
+            return self._outcome.model_validate_json(gzip.decompress(content))
+        except (OSError, EOFError, zlib.error, ValidationError):
+            return None
+
+
+class AzureMarketWorkStore(AzureWorkStore[MarketOutcome]):
+    """A `MarketWorkStore` on the table of reconciliations."""
+
+    def __init__(self, service: TableServiceClient) -> None:
+        super().__init__(service, table=WORK_TABLE, outcome=MarketOutcome)
 
     async def save_late_problems(self, *, run_id: str, by_market: Mapping[str, Sequence[Problem]]) -> None:
         operations: list[Operation] = [
@@ -130,66 +196,6 @@ class AzureWorkStore:
         row = await self._row(run_id, _late_key(market))
         return _PROBLEMS.validate_json(str(row["problems"])) if row else []
 
-    async def outcome_count(self, *, run_id: str) -> int:
-        first_part = f"{_PART}{0:02d}"
-        with reading(WORK_TABLE):
-            rows = self._rows(run_id, starting_with(_OUTCOME), select=["RowKey"])
-            return sum([str(row["RowKey"]).endswith(first_part) async for row in rows])
-        return 0
-
-    async def prune_work(self, *, run_id: str) -> None:
-        with reading(WORK_TABLE):
-            rows = self._table.query_entities(
-                "PartitionKey eq @partition", parameters={"partition": run_id}, select=["PartitionKey", "RowKey"]
-            )
-            await delete_rows(self._table, [row async for row in rows])
-
-    async def _submit_all(self, operations: Sequence[Operation]) -> None:
-        async def write() -> None:
-            for start in range(0, len(operations), ROWS_PER_TRANSACTION):
-                await submit(self._table, operations[start : start + ROWS_PER_TRANSACTION])
-
-        await writing(self._service, WORK_TABLE, write)
-
-    async def _row(self, run_id: str, key: str) -> TableEntity | None:
-        with translated(WORK_TABLE), suppress(ResourceNotFoundError):
-            return await self._table.get_entity(run_id, key)
-        return None
-
-    def _rows(
-        self, run_id: str, keys: tuple[str, str], *, select: list[str] | None = None
-    ) -> AsyncIterator[TableEntity]:
-        first, end = keys
-        rows: AsyncIterator[TableEntity] = self._table.query_entities(
-            _RANGE, parameters={"partition": run_id, "first": first, "end": end}, select=select
-        )
-        return rows
-
-
-async def _joined(rows: AsyncIterator[TableEntity]) -> AsyncIterator[MarketOutcome]:
-    """Outcomes from their parts, which follow each other. An earlier, larger outcome may have left parts behind the last."""
-    parts: list[bytes] = []
-    part_count = 0
-    async for row in rows:
-        number = int(str(row["RowKey"]).rpartition(_PART)[2])
-        if number == 0:
-            parts, part_count = [], int(row.get("parts", 0))
-        if number != len(parts) or number >= part_count:
-            continue
-        content = row.get("content")
-        parts.append(content if isinstance(content, bytes) else b"")
-        if len(parts) == part_count:
-            outcome = _outcome(b"".join(parts))
-            if outcome:
-                yield outcome
-
-
-def _outcome(content: bytes) -> MarketOutcome | None:
-    try:
-        return MarketOutcome.model_validate_json(gzip.decompress(content))
-    except (OSError, EOFError, zlib.error, ValidationError):
-        return None
-
 
 def _plan_key(digest: str) -> str:
     return f"{_PLAN}:{digest}"
@@ -203,10 +209,12 @@ def _late_key(market: str) -> str:
     return f"{_LATE}:{_spelling(market)}"
 
 
-def _outcome_key(market: str, part: int) -> str:
-    return f"{_OUTCOME}:{_spelling(market)}{_PART}{part:02d}"
+def _outcome_key(name: str, part: int) -> str:
+    return f"{_OUTCOME}:{_spelling(name)}{_PART}{part:02d}"
 
 
-def _spelling(market: str) -> str:
-    """A market as part of a key. One whose folder is no market's key can be spelt with anything, so its hash stands for it."""
-    return market_key(market) if is_market_key(market) else f"!{hashlib.sha256(market.encode()).hexdigest()}"
+def _spelling(name: str) -> str:
+    """A name as part of a key. A stack's path has the form of a market's key. What has not can be spelt with anything, such as
+    the folder of no market, or be too long, so its hash stands for it.
+    """
+    return market_key(name) if is_market_key(name) else f"!{hashlib.sha256(name.encode()).hexdigest()}"

@@ -24,15 +24,28 @@ from adapters.azure_reports import AzureReportStore
 from adapters.azure_results import AzureResultStore
 from adapters.azure_retries import RetryLimits
 from adapters.azure_runs import AzureRunStore
-from adapters.azure_work import AzureWorkStore
+from adapters.azure_work import AzureMarketWorkStore
+from adapters.blob_store import BlobStore
 from adapters.folder_blobs import FolderBlobStore
 from adapters.folder_record_log import FolderRecordLog
+from adapters.folder_runs import FolderRunStore
 from adapters.folder_tables import FolderResultStore
 from adapters.record_reader import BlobRecordReader, Containers
 from adapters.record_writer import BlobRecordWriter
 from adapters.settings import Settings
 from records.errors import SettingsError
-from records.ports import RecordLog, RecordReader, RecordWriter, ReportStore, ResultStore, RunStore, WorkStore
+from records.ports import (
+    MarketWorkStore,
+    RecordLog,
+    RecordReader,
+    RecordWriter,
+    ReportStore,
+    ResultStore,
+    RunStore,
+    WorkStore,
+)
+from records.report import MarketOutcome
+from records.runs import RunRow
 
 Identity = Callable[[], AsyncTokenCredential]
 """Gives the one credential of a run, made only when something asks for it."""
@@ -50,17 +63,28 @@ class Estate:
     writer: RecordWriter
     log: RecordLog
     results: ResultStore
-    runs: RunStore
-    work: WorkStore | None = None
+    runs: RunStore[RunRow]
+    work: WorkStore[MarketOutcome] | None = None
     """Where runs that are spread over machines keep what they have to do; None on disk, where there are none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AzureAccess:
+    """The open clients of an estate in Azure and the identity behind them, to open more stores with."""
+
+    blobs: BlobStore
+    tables: TableServiceClient
+    identity: Identity
+    limits: RetryLimits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AzureEstate(Estate):
     """With what only a run that is spread over many machines needs."""
 
-    work: WorkStore
+    work: MarketWorkStore
     reports: ReportStore
+    access: AzureAccess
 
 
 Opened = TypeVar("Opened")
@@ -117,13 +141,12 @@ async def open_folder_estate(root: Path, settings: Settings, *, may_be_new: bool
     containers = _containers(settings)
     written = (containers.registry, containers.trackers, containers.bundles)
     blobs = FolderBlobStore(root, made_by_writing=written if may_be_new else ())
-    kept = FolderResultStore(root)
     yield Estate(
         records=BlobRecordReader(blobs, containers),
         writer=BlobRecordWriter(blobs, containers),
         log=FolderRecordLog(root),
-        results=kept,
-        runs=kept,
+        results=FolderResultStore(root),
+        runs=FolderRunStore(root, table=azure_tables.RUNS_TABLE, row=RunRow),
     )
 
 
@@ -162,9 +185,10 @@ async def open_azure_estate(settings: Settings) -> AsyncIterator[AzureEstate]:
             writer=BlobRecordWriter(blobs, containers),
             log=AzureRecordLog(tables),
             results=AzureResultStore(tables),
-            runs=AzureRunStore(tables),
-            work=AzureWorkStore(tables),
+            runs=AzureRunStore(tables, table=azure_tables.RUNS_TABLE, row=RunRow),
+            work=AzureMarketWorkStore(tables),
             reports=AzureReportStore(account, container=settings.reports_container),
+            access=AzureAccess(blobs=blobs, tables=tables, identity=identity, limits=limits),
         )
 
 

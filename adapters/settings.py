@@ -1,5 +1,6 @@
 """Every setting of trueup, read from the environment (docs/configuration.md)."""
 
+from pathlib import Path
 from typing import Annotated, Final, Self
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -7,6 +8,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from adapters.account_urls import host_of
 from records.errors import SettingsError
+from records.heals import HealMode
 
 _PUBLIC_CLOUD_AND_SOVEREIGN: Final = (
     ".blob.core.windows.net",
@@ -94,14 +96,68 @@ class Settings(BaseSettings):
         description="Whether Azure's Python worker configures the telemetry of the process; else trueup does.",
     )
 
-    @field_validator("estate_account_url", "results_account_url")
+    plan_check_schedule: str = Field(
+        default="0 30 */4 * * *", description="NCRONTAB of the plan checks, in UTC; six fields."
+    )
+    plan_check_width: int = Field(
+        default=8, ge=1, le=256, description="Stacks that the service checks side by side, over all its instances."
+    )
+    plans_per_instance: int = Field(
+        default=2, ge=1, le=32, description="Plans side by side in one instance, or on a terminal; each can need 500 MB."
+    )
+    plan_limit_seconds: int = Field(
+        default=1500, ge=30, le=3300, description="A stack's check is given up after this long, from init to show."
+    )
+    plan_json_max_mib: int = Field(
+        default=1024, ge=1, le=8192, description="Largest plan, in MiB of `terraform show -json`, that is read."
+    )
+    plan_work_folder: Path | None = Field(
+        default=None,
+        description="Where each plan's folder is made: a local disk, at most 45 bytes; else the temporary folder.",
+    )
+    tf_binary: str = Field(default="terraform", description="Terraform or OpenTofu: a name on the PATH, or a path.")
+    tf_passed_variables: Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(_comma_separated)] = Field(
+        default=None, description="Environment variables that Terraform may see beside those of the allow-list."
+    )
+    provider_folder: Path | None = Field(
+        default=None, description="Providers, shared by all processes of one user; without it each plan has its own."
+    )
+    resource_graph: bool = Field(default=True, description="Whether Azure is asked who changed a resource.")
+    config_container: str = Field(default="config", description="Container of the policy, blob `policy.yaml`; must be there, unless POLICY_FILE is set.")
+    policy_file: Path | None = Field(
+        default=None, description="The policy where that blob is absent; one that cannot be read holds every heal."
+    )
+    heal_mode: HealMode | None = Field(
+        default=None, description="How far trueup may go by itself; no policy goes further. Without it the policy says."
+    )
+    heal_max_resources: int = Field(
+        default=10, ge=0, le=10_000, description="A heal of more resources is held, unless the policy says more."
+    )
+    heal_max_percent: int = Field(
+        default=20, ge=0, le=100, description="The same of the stack's resources; 3 are always allowed."
+    )
+    breaker_count: int = Field(
+        default=3, ge=1, le=1000, description="Heals of one drift within BREAKER_HOURS, after which it is held."
+    )
+    breaker_hours: int = Field(default=24, ge=1, le=24 * 366, description="How far back these are counted.")
+    fleet_percent: int = Field(
+        default=30, ge=0, le=100, description="Drift in more of the checked markets is an event of the platform."
+    )
+    heal_expires_minutes: int = Field(
+        default=120, ge=1, le=10_080, description="A heal that no worker has begun by then is dropped."
+    )
+    queue_account_url: str | None = Field(
+        default=None, description="Queue endpoint for heals; by default that of the results' account."
+    )
+
+    @field_validator("estate_account_url", "results_account_url", "queue_account_url")
     @classmethod
     def _plain_url(cls, url: str | None) -> str | None:
         if url is not None and host_of(url) is None:
             raise ValueError("must be a plain https URL such as https://contosotf.blob.core.windows.net")
         return url
 
-    @field_validator("reconcile_schedule")
+    @field_validator("reconcile_schedule", "plan_check_schedule")
     @classmethod
     def _six_fields(cls, schedule: str) -> str:
         if len(schedule.split()) != _NCRONTAB_FIELDS:

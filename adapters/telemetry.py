@@ -3,37 +3,32 @@
 Nothing is sent where no pipeline is configured, and nothing here raises: a run is not worth less for want of a watcher.
 """
 
-import asyncio
 import logging
-import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from dataclasses import dataclass
 from typing import Final, Protocol
 
-from opentelemetry import _logs, metrics, trace
+from opentelemetry import metrics, trace
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from adapters import telemetry_names as names
+from adapters.check_telemetry import NoCheckTelemetry, OpenTelemetryOfChecks
 from adapters.settings import Settings
+from adapters.telemetry_events import Attributes, Events, event_logger, present, tell_of_run, time_text
+from records.drift_ports import CheckTelemetry
 from records.ports import Telemetry
 from records.report import Problem, Report
 from records.results import StackResult
 from records.runs import RunRow
-from records.timestamps import format_utc
 from records.verdicts import Tier, Verdict
 
 _LOG: Final = logging.getLogger(__name__)
-_FLUSH_LIMIT_SECONDS: Final = 10
-_EVENTS_BETWEEN_FLUSHES: Final = 1_000
-"""OpenTelemetry's queue of log records holds 2,048, and drops the oldest of more (``OTEL_BLRP_MAX_QUEUE_SIZE``)."""
 _TRACEPARENT: Final = "traceparent"
 _TRACESTATE: Final = "tracestate"
-
-Attributes = dict[str, str | int | float]
 
 
 class TraceContext(Protocol):
@@ -71,17 +66,12 @@ class OpenTelemetry:
         self._unread = meter.create_counter(
             names.MARKETS_UNREAD, unit="{market}", description="Markets that have no verdicts in a run."
         )
-        self._events = events or logging.getLogger(names.EVENT_LOGGER)
-        self._events.setLevel(logging.INFO)
+        self._logger = event_logger(events)
 
     async def run_ended(self, *, row: RunRow, report: Report | None) -> None:
-        try:
-            await asyncio.to_thread(self._tell, row, report)
-        except Exception as error:  # noqa: BLE001 (an exporter may raise anything, and must not cost the run its row)
-            _LOG.warning("telemetry of run %s is not whole: %s", row.run_id, type(error).__name__)
+        await tell_of_run(row.run_id, self._logger, lambda events: self._tell(events, row, report))
 
-    def _tell(self, row: RunRow, report: Report | None) -> None:
-        events = _Events(self._events)
+    def _tell(self, events: Events, row: RunRow, report: Report | None) -> None:
         disagreements = 0
         by_dimension: Counter[tuple[str, Tier | None, Verdict]] = Counter()
         for result in report.results if report else ():
@@ -94,7 +84,7 @@ class OpenTelemetry:
         for (market, tier, verdict), count in by_dimension.items():
             dimensions = {
                 names.MARKET: market,
-                names.TIER: names.NOT_KNOWN if tier is None else str(int(tier)),
+                names.TIER: names.NONE if tier is None else str(int(tier)),
                 names.VERDICT: str(verdict),
             }
             self._stacks.add(count, dimensions)
@@ -105,35 +95,39 @@ class OpenTelemetry:
         if row.duration_seconds is not None:
             self._duration.record(row.duration_seconds, of_run)
         events.send(names.RUN_EVENT, _of_run(row, disagreements))
-        # An instance may be gone a moment after a run: what was said leaves now.
-        if not _flush(metrics.get_meter_provider(), _logs.get_logger_provider()):
-            _LOG.warning("telemetry of run %s has not left within %s s", row.run_id, _FLUSH_LIMIT_SECONDS)
 
 
-class _Events:
-    """Sends the events of one run, however many there are: each thousand leaves before the next is queued."""
+@dataclass(frozen=True, slots=True)
+class Watchers:
+    """Who is told of this process's runs: of those that reconcile, and of those that check by a plan."""
 
-    def __init__(self, logger: logging.Logger) -> None:
-        self._logger = logger
-        self._count = 0
-        self._is_leaving = True
-
-    def send(self, name: str, attributes: Attributes) -> None:
-        self._logger.info(name, extra={names.EVENT_NAME_ATTRIBUTE: name, **attributes})
-        self._count += 1
-        # Where they did not leave once, waiting for each thousand would hold the run up for nothing.
-        if self._is_leaving and self._count % _EVENTS_BETWEEN_FLUSHES == 0:
-            self._is_leaving = _flush(_logs.get_logger_provider())
+    runs: Telemetry
+    checks: CheckTelemetry
 
 
 def configure_telemetry(settings: Settings) -> Telemetry:
-    """The telemetry of this process: the worker's pipeline where it has one, else ours where there is somewhere to send it."""
+    """`configure_watchers` for a process that only reconciles."""
+    return configure_watchers(settings).runs
+
+
+def configure_watchers(settings: Settings) -> Watchers:
+    """Those of this process: on the worker's pipeline where it has one, else on ours where there is somewhere to send it.
+
+    To be called once a process: each call that is not left to the worker sets up a pipeline of its own.
+    """
+    if _has_pipeline(settings):
+        return Watchers(runs=OpenTelemetry(), checks=OpenTelemetryOfChecks())
+    return Watchers(runs=NoTelemetry(), checks=NoCheckTelemetry())
+
+
+def _has_pipeline(settings: Settings) -> bool:
+    """Whether what is told goes anywhere; sets that up where nobody else does."""
     # The SDKs log each request; what is worth knowing of one is its span.
     logging.getLogger("azure").setLevel(logging.WARNING)
     if settings.python_applicationinsights_enable_telemetry:
-        return OpenTelemetry()
+        return True
     if settings.applicationinsights_connection_string is None:
-        return NoTelemetry()
+        return False
     try:
         # Takes a second to import, which an app without telemetry should not pay at each cold start.
         from azure.monitor.opentelemetry import configure_azure_monitor  # noqa: PLC0415
@@ -144,8 +138,8 @@ def configure_telemetry(settings: Settings) -> Telemetry:
         )
     except Exception as error:  # noqa: BLE001 (whatever is wrong with it, the service is of use without)
         _LOG.warning("no telemetry: Azure Monitor cannot be configured (%s)", type(error).__name__)
-        return NoTelemetry()
-    return OpenTelemetry()
+        return False
+    return True
 
 
 @contextmanager
@@ -158,7 +152,7 @@ def invocation_span(
     }
     context = TraceContextTextMapPropagator().extract(carrier)
     tracer = trace.get_tracer(names.SCOPE)
-    attributes = _present({names.RUN_ID: run_id, names.MARKET: market})
+    attributes = present({names.RUN_ID: run_id, names.MARKET: market})
     with tracer.start_as_current_span(
         names.SPAN_PREFIX + function,
         context=context,
@@ -175,14 +169,14 @@ def invocation_span(
 
 
 def _of_run(row: RunRow, disagreements: int) -> Attributes:
-    return _present(
+    return present(
         {
             names.RUN_ID: row.run_id,
             names.RUN_STATUS: str(row.status),
             names.RUN_TRIGGER: str(row.trigger),
             names.RUN_SCOPE: "whole_estate" if row.scope.is_whole_estate else "part",
-            names.RUN_STARTED_AT: _time(row.started_at),
-            names.RUN_FINISHED_AT: _time(row.finished_at),
+            names.RUN_STARTED_AT: time_text(row.started_at),
+            names.RUN_FINISHED_AT: time_text(row.finished_at),
             names.RUN_DURATION_SECONDS: row.duration_seconds,
             names.RUN_EXIT_STATUS: row.exit_status,
             names.RUN_MARKETS_EXPECTED: row.expected_markets,
@@ -197,13 +191,13 @@ def _of_run(row: RunRow, disagreements: int) -> Attributes:
 
 
 def _of_result(row: RunRow, result: StackResult) -> Attributes:
-    return _present(
+    return present(
         {
             names.RUN_ID: row.run_id,
             names.MARKET: result.market,
             names.STACK: result.stack,
             names.SUBSCRIPTION_ID: result.subscription_id,
-            names.TIER: names.NOT_KNOWN if result.tier is None else str(int(result.tier)),
+            names.TIER: names.NONE if result.tier is None else str(int(result.tier)),
             names.VERDICT: str(result.verdict),
             names.MASKED_VERDICT: None if result.masked_verdict is None else str(result.masked_verdict),
             names.SEVERITY: str(result.severity),
@@ -213,14 +207,14 @@ def _of_result(row: RunRow, result: StackResult) -> Attributes:
             names.SERIAL_REGISTRY: result.serials.registry,
             names.SERIAL_DELTA: result.serial_delta,
             names.TIME_DELTA_SECONDS: result.time_delta_seconds,
-            names.FIRST_SEEN_AT: _time(result.first_seen_at),
-            names.STATE_CHANGED_AT: _time(result.state_changed_at),
+            names.FIRST_SEEN_AT: time_text(result.first_seen_at),
+            names.STATE_CHANGED_AT: time_text(result.state_changed_at),
         }
     )
 
 
 def _of_problem(row: RunRow, problem: Problem) -> Attributes:
-    return _present(
+    return present(
         {
             names.RUN_ID: row.run_id,
             names.MARKET: problem.market,
@@ -230,29 +224,3 @@ def _of_problem(row: RunRow, problem: Problem) -> Attributes:
             names.PROBLEM_FIELD: problem.field,
         }
     )
-
-
-def _present(attributes: Mapping[str, str | int | float | None]) -> Attributes:
-    return {name: value for name, value in attributes.items() if value is not None}
-
-
-def _time(moment: datetime | None) -> str | None:
-    return None if moment is None else format_utc(moment)
-
-
-def _flush(*providers: object) -> bool:
-    """Sends what is queued, and says whether it has left in time: the SDK and its exporter keep to no limit of their own."""
-    flushing = threading.Thread(target=_force_flush, args=providers, name="trueup-telemetry", daemon=True)
-    flushing.start()
-    flushing.join(_FLUSH_LIMIT_SECONDS)
-    return not flushing.is_alive()
-
-
-def _force_flush(*providers: object) -> None:
-    for provider in providers:
-        flush = getattr(provider, "force_flush", None)
-        if flush:
-            try:
-                flush()
-            except Exception as error:  # noqa: BLE001 (as in run_ended)
-                _LOG.warning("telemetry cannot leave: %s", type(error).__name__)

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from records.findings import FindingKind
+
 SCOPE: Final = "trueup"
 """Instrumentation scope of the metrics and spans."""
 
@@ -59,5 +61,62 @@ PROBLEM_FIELD: Final = "trueup.problem.field"
 SPAN_PREFIX: Final = "trueup."
 """Followed by the function's name: the span of one invocation, under the host's and over those of the requests to storage."""
 
-NOT_KNOWN: Final = "none"
-"""Stands for a tier that an unreadable record leaves open: a metric's dimension cannot be absent."""
+NONE: Final = "none"
+"""Stands for a tier that an unreadable record leaves open, and for the reason of what is no hold: a metric's dimension cannot
+be absent."""
+
+PLAN_CHECKS: Final = "trueup.plan_checks"
+"""From here on, what is told of plan checks. It shares ``MARKET``, ``STACK`` and ``SUBSCRIPTION_ID`` with what is told of
+reconciling, and no other metric, event or attribute: an alert on pipeline drift can match nothing of portal drift."""
+PLAN_RUN_DURATION: Final = "trueup.plan_run.duration"
+PLAN_STACKS_EXPECTED: Final = "trueup.plan_stacks.expected"
+PLAN_STACKS_CHECKED: Final = "trueup.plan_stacks.checked"
+PLAN_STACKS_UNPLANNED: Final = "trueup.plan_stacks.unplanned"
+HEALS_QUEUED: Final = "trueup.heals.queued"
+
+PLAN_RUN_EVENT: Final = "trueup.plan_run"
+PORTAL_DRIFT_EVENT: Final = "trueup.portal_drift"
+PLAN_PROBLEM_EVENT: Final = "trueup.plan_problem"
+
+PLAN_RUN_ID: Final = "trueup.plan_run.id"
+PLAN_RUN_STATUS: Final = "trueup.plan_run.status"
+PLAN_RUN_TRIGGER: Final = "trueup.plan_run.trigger"
+PLAN_RUN_SCOPE: Final = "trueup.plan_run.scope"
+PLAN_RUN_STARTED_AT: Final = "trueup.plan_run.started_at"
+PLAN_RUN_FINISHED_AT: Final = "trueup.plan_run.finished_at"
+PLAN_RUN_DURATION_SECONDS: Final = "trueup.plan_run.duration_seconds"
+PLAN_RUN_EXIT_STATUS: Final = "trueup.plan_run.exit_status"
+PLAN_RUN_STACKS_EXPECTED: Final = "trueup.plan_run.stacks_expected"
+PLAN_RUN_STACKS_CHECKED: Final = "trueup.plan_run.stacks_checked"
+PLAN_RUN_STACKS_UNPLANNED: Final = "trueup.plan_run.stacks_unplanned"
+PLAN_RUN_STACKS_CLEAN: Final = "trueup.plan_run.stacks_clean"
+PLAN_RUN_STACKS_TO_HEAL: Final = "trueup.plan_run.stacks_to_heal"
+PLAN_RUN_STACKS_HELD: Final = "trueup.plan_run.stacks_held"
+PLAN_RUN_HEALS_QUEUED: Final = "trueup.plan_run.heals_queued"
+PLAN_RUN_PROBLEMS: Final = "trueup.plan_run.problems"
+
+PLAN_CHECK_DECISION: Final = "trueup.plan_check.decision"
+PLAN_CHECK_REASON: Final = "trueup.plan_check.reason"
+PLAN_CHECK_JOB_ID: Final = "trueup.plan_check.job_id"
+PLAN_CHECK_FINGERPRINT: Final = "trueup.plan_check.fingerprint"
+PLAN_CHECK_VERDICT: Final = "trueup.plan_check.verdict"
+PLAN_CHECK_SERIAL: Final = "trueup.plan_check.serial"
+PLAN_CHECK_FINDINGS: Final = "trueup.plan_check.findings"
+PLAN_CHECK_FINDINGS_OF_KIND: Final = {
+    FindingKind.PORTAL_DRIFT: "trueup.plan_check.findings_portal_drift",
+    FindingKind.STALE_STATE: "trueup.plan_check.findings_stale_state",
+    FindingKind.PENDING_CHANGE: "trueup.plan_check.findings_pending_change",
+    FindingKind.MIXED: "trueup.plan_check.findings_mixed",
+    FindingKind.UNSAFE: "trueup.plan_check.findings_unsafe",
+}
+PLAN_CHECK_FINDINGS_DESTRUCTIVE: Final = "trueup.plan_check.findings_destructive"
+PLAN_CHECK_RESOURCE_TYPES: Final = "trueup.plan_check.resource_types"
+PLAN_CHECK_ADDRESSES: Final = "trueup.plan_check.addresses"
+PLAN_CHECK_CHANGED_BY: Final = "trueup.plan_check.changed_by"
+PLAN_CHECK_CHANGED_AT: Final = "trueup.plan_check.changed_at"
+PLAN_CHECK_CLIENT: Final = "trueup.plan_check.client"
+
+PLAN_PROBLEM_RECORD: Final = "trueup.plan_problem.record"
+PLAN_PROBLEM_CODE: Final = "trueup.plan_problem.code"
+PLAN_PROBLEM_BLOB: Final = "trueup.plan_problem.blob"
+PLAN_PROBLEM_FIELD: Final = "trueup.plan_problem.field"

@@ -8,6 +8,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -23,7 +24,7 @@ from records.engine import RunRequest
 from records.results import Run
 from records.runs import RunRow, Trigger
 from tests.estates import registry_bytes
-from tests.fakes import MemoryBlobStore, MemoryResultStore, MemoryWorkStore
+from tests.fakes import MemoryBlobStore, MemoryMarketWorkStore, MemoryResultStore
 from tests.service_world import AppHost, import_app
 from tests.world.durable import DurableHub, InstanceMeasures
 
@@ -89,7 +90,7 @@ async def simulate(markets: Iterable[str], *, width: int) -> Simulation:
         records=BlobRecordReader(blobs, CONTAINERS),
         results=kept,
         runs=kept,
-        work=MemoryWorkStore(),
+        work=MemoryMarketWorkStore(),
         reports=CountedReports(),
         telemetry=NoTelemetry(),
         new_spool=OutcomeSpool,
@@ -101,11 +102,8 @@ async def simulate(markets: Iterable[str], *, width: int) -> Simulation:
         clock=lambda: NOW,
     )
     module = import_app()
-
-    async def opened() -> Service:
-        return service
-
-    setattr(module, "service", opened)  # noqa: B010 (a module's attribute, which mypy does not know)
+    # The app opens a service at its first use: here it finds the one above.
+    module.service._opening = lambda: nullcontext(service)  # noqa: SLF001 (nobody but a simulation may)
     hub = DurableHub(AppHost(module))
     request = RunRequest(run=Run(run_id=RUN_ID, started_at=NOW), trigger=Trigger.TIMER)
     await hub.start("reconcile_estate", RUN_ID, json.dumps(request.to_json()))

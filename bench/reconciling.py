@@ -25,6 +25,7 @@ from reconcile.render.html import render_html
 from reconcile.run import RunProgress, reconcile_estate
 from records.report import Report, RunSummary
 from records.results import Run
+from records.runs import RunRow
 from records.verdicts import Verdict
 
 LIMITS = RetryLimits(total=3, backoff_seconds=0.8)
@@ -71,7 +72,7 @@ async def reconcile(account: Account, estate: BenchEstate, *, save: bool = True)
                 ),
                 clock=utc_now,
             ),
-            runs=AzureRunStore(tables) if save else None,
+            runs=AzureRunStore(tables, table=RUNS_TABLE, row=RunRow) if save else None,
             wanted=[],
             width=settings.fan_out_width,
             progress=RunProgress(on_markets=lambda _: None, on_outcome=spool.add),

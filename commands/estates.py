@@ -35,14 +35,17 @@ async def open_judged_estate(
     SettingsError: there is no such folder, or the settings name no account.
     """
     async with opened_estate(folder, settings, may_be_new=may_be_new) as estate:
-        judge = MarketReconciler(
-            records=estate.records,
-            results=estate.results,
-            run=Run.named_by(utc_now()),
-            rules=rules_of(settings),
-            clock=utc_now,
-        )
-        yield JudgedEstate(estate=estate, judge=judge)
+        yield JudgedEstate(estate=estate, judge=judge_of(estate, settings, Run.named_by(utc_now())))
+
+
+def judge_of(estate: Estate, settings: Settings, run: Run) -> MarketJudge:
+    return MarketReconciler(
+        records=estate.records,
+        results=estate.results,
+        run=run,
+        rules=rules_of(settings),
+        clock=utc_now,
+    )
 
 
 def rules_of(settings: Settings) -> Rules:

@@ -12,11 +12,11 @@ from commands.estates import JudgedEstate, open_judged_estate
 from commands.options import Answer, AnswerOption, ByOption, EstateOption, MarketsOption, YesOption
 from commands.printing import progress_bar
 from commands.writing import author_of, book_of, tell
-from reconcile.estate import choose_markets, registered_markets, tracked_stacks
+from lanes.listing import choose_markets, registered_markets, tracked_stacks
+from lanes.side_by_side import all_side_by_side
 from recording.author import Author
 from recording.render.repairs import render_repairs, repairs_document
 from recording.repair import MarketRepairs, Repaired, apply_repairs, check_all_known, plan_repairs
-from recording.side_by_side import side_by_side
 from records.record_log import RecordCommand
 from records.runs import EXIT_ALL_HEALTHY, EXIT_NEEDS_A_PERSON
 
@@ -75,7 +75,7 @@ async def _repair(
                 bar.advance(task)
                 return found
 
-            plans = await side_by_side(planned, markets, width=settings.fan_out_width)
+            plans = await all_side_by_side(markets, planned, width=settings.fan_out_width)
             check_all_known(plans, stacks)
             return _Done(plans, await _written(plans, opened, author) if writes else {})
 

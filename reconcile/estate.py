@@ -1,58 +1,17 @@
 """Reconciles every market of an estate side by side, and passes each outcome on as it comes."""
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterable
 from traceback import format_tb
 from typing import Final
 
-from records.errors import UnknownMarketError
+from lanes.side_by_side import side_by_side
 from records.faults import Fault, FaultCode, RecordKind
-from records.names import market_and_stack_of_tracker_blob, market_of_registry_blob, registry_blob
+from records.names import registry_blob
 from records.ports import RecordReader
 from records.report import MarketOutcome, Problem
 
 _LOG: Final = logging.getLogger(__name__)
-
-
-async def registered_markets(records: RecordReader) -> set[str]:
-    """Every market that has a registry record, as it is spelt there.
-
-    Raises:
-        StoreError: the registry cannot be listed, so nothing can be said of the estate.
-    """
-    return {market async for blob in records.registry_blobs() if (market := market_of_registry_blob(blob))}
-
-
-async def tracked_stacks(records: RecordReader) -> dict[str, set[str]]:
-    """The stacks that have a tracker, by market, as they are spelt there.
-
-    A market that only trackers know was taken out of the registry while it is still deployed: it must not fall silent.
-
-    Raises:
-        StoreError: the trackers cannot be listed.
-    """
-    stacks: dict[str, set[str]] = {}
-    async for blob in records.tracker_blobs():
-        claim = market_and_stack_of_tracker_blob(blob)
-        if claim:
-            stacks.setdefault(claim[0], set()).add(claim[1])
-    return stacks
-
-
-def choose_markets(known: Iterable[str], wanted: Iterable[str]) -> list[str]:
-    """The markets asked for, or all of them where none is.
-
-    Raises:
-        UnknownMarketError: one that no record names; it lists those that there are.
-    """
-    known, wanted = sorted(known), sorted(set(wanted))
-    unknown = [market for market in wanted if market not in known]
-    if unknown:
-        raise UnknownMarketError(
-            f"no record names market {', '.join(unknown)}; there are: {', '.join(known) or 'none'}"
-        )
-    return wanted or known
 
 
 async def guarded(market: str, reconcile: Callable[[str], Awaitable[MarketOutcome]]) -> MarketOutcome:
@@ -65,29 +24,14 @@ async def guarded(market: str, reconcile: Callable[[str], Awaitable[MarketOutcom
         return MarketOutcome(market=market, problems=(_broken(market, error),))
 
 
-async def reconcile_side_by_side(
+def reconcile_side_by_side(
     markets: Iterable[str], reconcile: Callable[[str], Awaitable[MarketOutcome]], *, width: int
 ) -> AsyncIterator[MarketOutcome]:
     """Outcomes as they come, at most ``width`` markets at a time, none kept once it is passed on.
 
     One bad market never ends a run.
     """
-    waiting = iter(markets)
-    running: set[asyncio.Task[MarketOutcome]] = set()
-
-    try:
-        while True:
-            while len(running) < width and (market := next(waiting, None)) is not None:
-                running.add(asyncio.create_task(guarded(market, reconcile)))
-            if not running:
-                return
-            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                yield task.result()
-    finally:
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+    return side_by_side(markets, lambda market: guarded(market, reconcile), width=width)
 
 
 async def unregistered_states(

@@ -8,7 +8,6 @@ from typing import Final
 
 from reconcile.compare import StackIdentity, compare
 from reconcile.stack_readings import entry_reading, read_stack
-from reconcile.transience import may_pass
 from records.errors import StoreError
 from records.faults import Fault, FaultCode, RecordKind
 from records.judged import JudgedMarket, JudgedStack
@@ -19,6 +18,7 @@ from records.registry import RegistryRecord
 from records.report import MarketOutcome, Problem
 from records.results import Coverage, Run, StackResult, StoredResult
 from records.store_faults import store_fault
+from records.transience import may_pass
 from records.verdicts import Verdict
 
 _STACKS_AT_ONCE: Final = 8

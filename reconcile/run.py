@@ -3,16 +3,17 @@
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
-from reconcile.estate import choose_markets, reconcile_side_by_side, registered_markets, tracked_stacks
+from lanes.listing import choose_markets, registered_markets, tracked_stacks
+from lanes.retention import prune_old_runs
+from reconcile.estate import reconcile_side_by_side
 from reconcile.estate_tally import EstateTally, of_the_estate
 from reconcile.market import MarketReconciler
-from reconcile.retention import prune_old_runs
 from records.errors import StoreError
 from records.faults import RecordKind
 from records.names import is_market_key
 from records.ports import RunStore, WorkStore
 from records.report import MarketOutcome, RunSummary
-from records.runs import Scope, Trigger
+from records.runs import RunRow, Scope, Trigger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +27,8 @@ class RunProgress:
 async def reconcile_estate(
     reconciler: MarketReconciler,
     *,
-    runs: RunStore | None,
-    work: WorkStore | None = None,
+    runs: RunStore[RunRow] | None,
+    work: WorkStore[MarketOutcome] | None = None,
     wanted: Collection[str],
     width: int,
     progress: RunProgress,
@@ -68,7 +69,11 @@ async def reconcile_estate(
 
 
 async def _keep_run(
-    runs: RunStore, work: WorkStore | None, reconciler: MarketReconciler, tally: EstateTally, scope: Scope
+    runs: RunStore[RunRow],
+    work: WorkStore[MarketOutcome] | None,
+    reconciler: MarketReconciler,
+    tally: EstateTally,
+    scope: Scope,
 ) -> None:
     summary = tally.summary(run=reconciler.run, finished_at=reconciler.clock())
     row = summary.row(trigger=Trigger.TERMINAL, scope=scope, expected_markets=summary.markets)

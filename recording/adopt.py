@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from lanes.side_by_side import all_side_by_side
 from recording.adoption import Adopting, Adoption, Candidate, adoption_of, left_alone
 from recording.author import Author
 from recording.book import RecordBook
 from recording.entries import new_market, registry_following
 from recording.following import while_others_write
 from recording.placing import Place, StateSource, location_of
-from recording.side_by_side import side_by_side
 from records.errors import BlobChangedError, RecordError, RefusedWriteError, StoreError
 from records.faults import FaultCode
 from records.judged import JudgedMarket
@@ -73,7 +73,7 @@ async def plan_adoptions(
         on_market()
         return found
 
-    judged_markets = await side_by_side(judged, markets, width=width)
+    judged_markets = await all_side_by_side(markets, judged, width=width)
     known = {one.market: _subscription_id(one, markets[one.market], subscriptions) for one in judged_markets}
     unknown = [one.market for one in judged_markets if isinstance(one.registry, Absent) and known[one.market] is None]
     if unknown:
@@ -87,9 +87,10 @@ async def plan_adoptions(
         async def adoption(place: Place) -> Adoption:
             return await _adoption(place, one, source, known[one.market], records, author)
 
-        return await side_by_side(adoption, markets[one.market], width=_AT_ONCE_IN_A_MARKET)
+        return await all_side_by_side(markets[one.market], adoption, width=_AT_ONCE_IN_A_MARKET)
 
-    return tuple(adoption for some in await side_by_side(adoptions, judged_markets, width=width) for adoption in some)
+    planned = await all_side_by_side(judged_markets, adoptions, width=width)
+    return tuple(adoption for some in planned for adoption in some)
 
 
 async def adopt_states(
@@ -111,7 +112,8 @@ async def adopt_states(
         on_market()
         return outcomes
 
-    found = {one.adoption.place: one for some in await side_by_side(adopted, markets, width=width) for one in some}
+    outcomes = await all_side_by_side(markets, adopted, width=width)
+    found = {one.adoption.place: one for some in outcomes for one in some}
     return tuple(found[one.place] for one in adoptions)
 
 
@@ -139,7 +141,7 @@ async def _adopt_market(
         except StoreError as error:
             outcomes[stack] = replace(outcomes[stack], why=told(error), has_failed=True)
 
-    await side_by_side(write_tracker, wanted, width=_AT_ONCE_IN_A_MARKET)
+    await all_side_by_side(wanted, write_tracker, width=_AT_ONCE_IN_A_MARKET)
     tracked = [one for one in wanted if outcomes[one.place.stack].why is None]
     try:
         overtaken = await _register(market, tracked, records, book)

@@ -3,8 +3,8 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from lanes.side_by_side import all_side_by_side
 from recording.placing import Place, Placing, StateSource, Unplaced, location_of
-from recording.side_by_side import side_by_side
 from records.errors import ContainerMissingError
 from records.names import is_market_key, market_of_registry_blob
 from records.ports import RecordReader
@@ -52,5 +52,5 @@ async def _registered_states(records: RecordReader, *, width: int) -> Mapping[st
                 if location:
                     found[location.blob].append((f"{market}/{stack}", location))
 
-    await side_by_side(read, [market for market in named if market and is_market_key(market)], width=width)
+    await all_side_by_side([market for market in named if market and is_market_key(market)], read, width=width)
     return {blob: sorted(owners, key=lambda owner: owner[0]) for blob, owners in found.items()}

@@ -5,6 +5,7 @@
     TrueupError                    what a door catches: its text is for a person
     ├── SettingsError              a setting is missing or wrong
     ├── UnknownMarketError         a market was asked for that no record names
+    ├── UnknownStackError          a stack was asked for that no market has
     ├── EngineUnavailableError     Durable Functions does not answer
     ├── RecordError                a record cannot be read or trusted: carries a Fault
     ├── BundleError                a bundle cannot be made of a folder, or unpacked
@@ -33,6 +34,10 @@ class SettingsError(TrueupError):
 
 class UnknownMarketError(TrueupError):
     """A market was asked for by name and no record names it."""
+
+
+class UnknownStackError(TrueupError):
+    """A stack was asked for by name and none of the markets that were asked for has it."""
 
 
 class EngineUnavailableError(TrueupError):

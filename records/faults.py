@@ -11,12 +11,13 @@ from pydantic import BaseModel, ConfigDict
 
 
 class RecordKind(StrEnum):
-    """Which record a fault is about; ``results`` are trueup's own: the tables and reports of its runs."""
+    """Which record a fault is about; ``results`` are trueup's own: the tables, reports and queue of its runs."""
 
     STATE = "state"
     TRACKER = "tracker"
     REGISTRY = "registry"
     RESULTS = "results"
+    POLICY = "policy"
 
 
 class FaultCode(StrEnum):

@@ -3,21 +3,13 @@
 from enum import StrEnum
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from records.findings import Finding
 from records.locks import Lock
 from records.names import MarketKey, StackName
 from records.report import Problem
-from records.runs import (
-    EXIT_ALL_HEALTHY,
-    EXIT_NEEDS_A_PERSON,
-    EXIT_RUN_FAILED,
-    WHOLE_SCOPE,
-    RunStatus,
-    Scope,
-    Trigger,
-)
+from records.runs import EXIT_ALL_HEALTHY, EXIT_NEEDS_A_PERSON, EXIT_RUN_FAILED, AnyRunRow, RunStatus
 from records.timestamps import UtcTime
 from records.verdicts import Verdict
 
@@ -71,9 +63,8 @@ class PlannedStack(BaseModel):
 class StackObservation(BaseModel):
     """One stack as a check saw it, before anything is decided. It holds no secret.
 
-    ``verdict`` is None where the records could not be judged. ``lineage``, ``serial`` and ``lock`` are the state's;
-    ``market_names`` are words that tell this market from the next. ``plan`` is None where there is none to judge: then
-    ``diagnostics`` say why, one line each. Otherwise they are remarks.
+    ``verdict`` is None where the records could not be judged. ``lineage``, ``serial`` and ``lock`` are the state's. ``plan`` is
+    None where there is none to judge: then ``diagnostics`` say why, one line each.
     """
 
     model_config = _FROZEN
@@ -137,29 +128,20 @@ class StoredCheck(BaseModel):
     check: StackCheck
 
 
-class CheckRunRow(BaseModel):
+class CheckRunRow(AnyRunRow):
     """A run of plan checks as the table keeps it, of bounded size.
 
     ``checked_stacks`` of ``expected_stacks`` were looked at; ``unplanned_stacks`` of these are inconclusive. ``queued_jobs``
-    is how many heals are in the queue for it. ``finished_at`` is None while it runs; ``reason`` says why it failed.
+    is how many heals are in the queue for it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    run_id: str
-    started_at: UtcTime
-    finished_at: UtcTime | None = None
-    status: RunStatus = RunStatus.FINISHED
-    trigger: Trigger = Trigger.TERMINAL
-    scope: Scope = WHOLE_SCOPE
     expected_stacks: int | None = None
     checked_stacks: int = 0
     unplanned_stacks: int = 0
-    counts: dict[Decision, int] = {}
-    holds: dict[HoldReason, int] = {}
+    counts: dict[Decision, int] = Field(default_factory=dict)
+    holds: dict[HoldReason, int] = Field(default_factory=dict)
     queued_jobs: int = 0
     problem_count: int = 0
-    reason: str | None = None
 
     @property
     def exit_status(self) -> int | None:
@@ -171,10 +153,6 @@ class CheckRunRow(BaseModel):
                 return EXIT_RUN_FAILED
             case RunStatus.FINISHED:
                 return exit_status(self.counts, problem_count=self.problem_count)
-
-    @property
-    def duration_seconds(self) -> float | None:
-        return None if self.finished_at is None else (self.finished_at - self.started_at).total_seconds()
 
 
 class CheckReport(BaseModel):

@@ -1,4 +1,4 @@
-"""What a run that is spread over many machines is to do: its markets, dealt to lanes, a page at a time."""
+"""What a run that is spread over many machines is to do: the names of its items, dealt to lanes, a page at a time."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -6,25 +6,25 @@ from records.report import Problem
 
 
 class Page(BaseModel):
-    """Some markets of one lane, as they are spelt in the records; ``lane`` and ``number`` count from 0."""
+    """Some items of one lane, by name, spelt as in the records; ``lane`` and ``number`` count from 0."""
 
     model_config = ConfigDict(frozen=True)
 
     lane: int
     number: int
-    markets: tuple[str, ...]
+    names: tuple[str, ...]
 
 
 class Plan(BaseModel):
-    """How many markets a run is to look at, and in how many pages each lane does so; of bounded size.
+    """How many items a run is to look at, and in how many pages each lane does so; of bounded size.
 
-    ``digest`` names exactly this list of markets: two listings that differ are two plans. ``problems`` are those that listing
+    ``digest`` names exactly this list of names: two listings that differ are two plans. ``problems`` are those that listing
     the estate met.
     """
 
     model_config = ConfigDict(frozen=True)
 
     digest: str
-    market_count: int
+    item_count: int
     pages_by_lane: tuple[int, ...]
     problems: tuple[Problem, ...] = ()

@@ -6,7 +6,9 @@ Every method says what absence, failure and concurrency mean. Times are UTC.
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
+
+from pydantic import BaseModel
 
 from records.judged import JudgedMarket
 from records.plans import Page, Plan
@@ -15,8 +17,11 @@ from records.record_log import LoggedWrite
 from records.registry import RegistryRecord, StateLocation
 from records.report import MarketOutcome, Problem, Report
 from records.results import Coverage, Run, StackResult, StoredResult
-from records.runs import RunRow
+from records.runs import AnyRunRow, RunRow
 from records.tracker import Bundle, TrackerRecord
+
+RowT = TypeVar("RowT", bound=AnyRunRow)
+OutcomeT = TypeVar("OutcomeT", bound=BaseModel)
 
 
 class Clock(Protocol):
@@ -140,26 +145,27 @@ class ResultStore(Protocol):
         """Removes history of runs that started before; returns how many rows. The latest are kept, however old."""
 
 
-class RunStore(Protocol):
-    """Keeps a row for each run. Every method raises `StoreError`."""
+class RunStore(Protocol[RowT]):
+    """Keeps a row for each run of one mechanism. Every method raises `StoreError`."""
 
-    async def save_run(self, *, row: RunRow) -> None:
+    async def save_run(self, *, row: RowT) -> None:
         """Replaces the row of the run with this id, and keeps the start of its first row."""
 
-    async def run(self, *, run_id: str) -> RunRow | None:
+    async def run(self, *, run_id: str) -> RowT | None:
         """A point read. None where there is no such run, or its row is of a form that this version cannot read."""
 
-    def runs(self, *, started_before: datetime | None = None) -> AsyncIterator[RunRow]:
+    def runs(self, *, started_before: datetime | None = None) -> AsyncIterator[RowT]:
         """Newest first by their start, a page at a time. A row that this version cannot read is passed over."""
 
     async def prune_runs(self, *, started_before: datetime) -> Sequence[str]:
         """Removes runs that started before; returns their ids."""
 
 
-class WorkStore(Protocol):
+class WorkStore(Protocol[OutcomeT]):
     """Keeps what a run that is spread over many machines has still to do, and what has come of it, until it is pruned.
 
-    Every method raises `StoreError`. Writes are idempotent: the same work written twice is there once.
+    An outcome is what came of one item of a plan, and is kept under the item's name. Every method raises `StoreError`. Writes
+    are idempotent: the same work written twice is there once.
     """
 
     async def save_plan(self, *, run_id: str, plan: Plan, pages: Iterable[Page]) -> None:
@@ -172,22 +178,26 @@ class WorkStore(Protocol):
     def pages(self, *, run_id: str, digest: str) -> AsyncIterator[Page]:
         """All pages of a plan, in no order."""
 
-    async def save_outcome(self, *, run_id: str, outcome: MarketOutcome) -> None:
-        """What came of a market; replaces what an earlier try of the same run left."""
+    async def save_outcome(self, *, run_id: str, name: str, outcome: OutcomeT) -> None:
+        """Replaces what an earlier try of the same run left."""
 
-    def outcomes(self, *, run_id: str) -> AsyncIterator[MarketOutcome]:
+    def outcomes(self, *, run_id: str) -> AsyncIterator[OutcomeT]:
         """In no order. One of a form that this version cannot read, or that is not there whole, is left out."""
 
-    async def outcome(self, *, run_id: str, market: str) -> MarketOutcome | None: ...
+    async def outcome(self, *, run_id: str, name: str) -> OutcomeT | None: ...
+
+    async def outcome_count(self, *, run_id: str) -> int: ...
+
+    async def prune_work(self, *, run_id: str) -> None: ...
+
+
+class MarketWorkStore(WorkStore[MarketOutcome], Protocol):
+    """The work of reconciliations: of each market its outcome, and what its own outcome cannot say."""
 
     async def save_late_problems(self, *, run_id: str, by_market: Mapping[str, Sequence[Problem]]) -> None:
         """What only the end of a run showed of a market; replaces what an earlier try of the same run left."""
 
     async def late_problems(self, *, run_id: str, market: str) -> Sequence[Problem]: ...
-
-    async def outcome_count(self, *, run_id: str) -> int: ...
-
-    async def prune_work(self, *, run_id: str) -> None: ...
 
 
 class ReportStore(Protocol):

@@ -54,12 +54,10 @@ class Scope(BaseModel):
 WHOLE_SCOPE: Final = Scope()
 
 
-class RunRow(BaseModel):
-    """A run as the table keeps it: of bounded size, however many markets could not be read.
+class AnyRunRow(BaseModel):
+    """What a run's row tells whichever mechanism's it is.
 
-    ``markets`` is how many were looked at, of ``expected_markets``; ``unread_markets`` of these have no verdicts. Both are
-    None in rows of before they were counted. ``finished_at`` is None while it runs. ``reason`` says why it failed; ``reports``
-    are the blobs that its report is in.
+    ``finished_at`` is None while it runs; ``reason`` says why it failed.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -70,13 +68,26 @@ class RunRow(BaseModel):
     status: RunStatus = RunStatus.FINISHED
     trigger: Trigger = Trigger.TERMINAL
     scope: Scope = WHOLE_SCOPE
+    reason: str | None = None
+
+    @property
+    def duration_seconds(self) -> float | None:
+        return None if self.finished_at is None else (self.finished_at - self.started_at).total_seconds()
+
+
+class RunRow(AnyRunRow):
+    """A reconciliation as the table keeps it: of bounded size, however many markets could not be read.
+
+    ``markets`` is how many were looked at, of ``expected_markets``; ``unread_markets`` of these have no verdicts. Both are
+    None in rows of before they were counted. ``reports`` are the blobs that its report is in.
+    """
+
     expected_markets: int | None = None
     markets: int = 0
     unread_markets: int | None = None
     counts: dict[Verdict, int] = {}
     problem_count: int = 0
     unregistered_state_count: int = 0
-    reason: str | None = None
     reports: tuple[str, ...] = ()
 
     @property
@@ -89,10 +100,6 @@ class RunRow(BaseModel):
                 return EXIT_RUN_FAILED
             case RunStatus.FINISHED:
                 return exit_status(self.counts, problem_count=self.problem_count)
-
-    @property
-    def duration_seconds(self) -> float | None:
-        return None if self.finished_at is None else (self.finished_at - self.started_at).total_seconds()
 
 
 def exit_status(counts: dict[Verdict, int], *, problem_count: int) -> int:

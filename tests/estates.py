@@ -20,14 +20,22 @@ from adapters.azure_record_log import AzureRecordLog
 from adapters.azure_results import AzureResultStore
 from adapters.azure_retries import RetryLimits
 from adapters.azure_runs import AzureRunStore
-from adapters.azure_tables import RECORD_LOG_TABLE, RESULTS_TABLE, RUNS_TABLE, WORK_TABLE
-from adapters.azure_work import AzureWorkStore
+from adapters.azure_tables import (
+    PLAN_CHECK_RUNS_TABLE,
+    PLAN_CHECK_WORK_TABLE,
+    RECORD_LOG_TABLE,
+    RESULTS_TABLE,
+    RUNS_TABLE,
+    WORK_TABLE,
+)
+from adapters.azure_work import AzureMarketWorkStore, AzureWorkStore
 from adapters.blob_store import BlobPlace
 from adapters.record_reader import BlobRecordReader, Containers
 from reconcile.market import MarketReconciler, Rules
 from reconcile.run import RunProgress, reconcile_estate
 from records.faults import FaultCode, RecordKind
-from records.ports import Clock, RecordReader, ResultStore, RunStore
+from records.plan_checks import CheckRunRow, StackObservation
+from records.ports import Clock, RecordReader, ResultStore, RowT, RunStore
 from records.report import MarketOutcome, RunSummary
 from records.results import Run, StackResult
 from records.runs import RunRow
@@ -120,20 +128,27 @@ class AzureStores:
     """The stores on one account's tables."""
 
     results: AzureResultStore
-    runs: AzureRunStore
-    work: AzureWorkStore
+    runs: AzureRunStore[RunRow]
+    work: AzureMarketWorkStore
     log: AzureRecordLog
+    check_runs: AzureRunStore[CheckRunRow]
+    check_work: AzureWorkStore[StackObservation]
 
 
 @asynccontextmanager
 async def open_azure_stores(connection_string: str) -> AsyncIterator[AzureStores]:
     async with azure_tables.connect_with_string(connection_string, LIMITS) as service:
         yield AzureStores(
-            AzureResultStore(service), AzureRunStore(service), AzureWorkStore(service), AzureRecordLog(service)
+            results=AzureResultStore(service),
+            runs=AzureRunStore(service, table=RUNS_TABLE, row=RunRow),
+            work=AzureMarketWorkStore(service),
+            log=AzureRecordLog(service),
+            check_runs=AzureRunStore(service, table=PLAN_CHECK_RUNS_TABLE, row=CheckRunRow),
+            check_work=AzureWorkStore(service, table=PLAN_CHECK_WORK_TABLE, outcome=StackObservation),
         )
 
 
-async def newest_run(runs: RunStore) -> RunRow | None:
+async def newest_run(runs: RunStore[RowT]) -> RowT | None:
     async for row in runs.runs():
         return row
     return None
@@ -142,7 +157,14 @@ async def newest_run(runs: RunStore) -> RunRow | None:
 def delete_tables(connection_string: str, **options: Any) -> None:
     """Leaves the account without results and log, as before the first run."""
     with TableServiceClient.from_connection_string(connection_string, **options) as service:
-        for table in (RESULTS_TABLE, RUNS_TABLE, WORK_TABLE, RECORD_LOG_TABLE):
+        for table in (
+            RESULTS_TABLE,
+            RUNS_TABLE,
+            WORK_TABLE,
+            RECORD_LOG_TABLE,
+            PLAN_CHECK_RUNS_TABLE,
+            PLAN_CHECK_WORK_TABLE,
+        ):
             with suppress(ResourceNotFoundError):
                 service.delete_table(table)
 
@@ -222,7 +244,7 @@ async def reconcile_all(
     records: RecordReader,
     results: ResultStore | None,
     *,
-    runs: RunStore | None = None,
+    runs: RunStore[RunRow] | None = None,
     run: Run | None = None,
     rules: Rules = RULES,
     clock: Clock = utc_now,

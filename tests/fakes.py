@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Generic
 
 from pydantic import ValidationError
 
@@ -19,7 +19,7 @@ from records.errors import (
 )
 from records.locks import read_lock
 from records.plans import Page, Plan
-from records.ports import Clock
+from records.ports import Clock, OutcomeT, RowT
 from records.readings import BlobFacts, ContentSighting
 from records.record_log import LoggedWrite
 from records.report import MarketOutcome, Problem
@@ -197,11 +197,11 @@ class _Market:
     history: dict[str, dict[str, tuple[Run, str]]] = field(default_factory=dict)
 
 
-class MemoryResultStore:
-    """A `ResultStore` and `RunStore` in memory, which keeps rows as text as a table does."""
+class MemoryRunStore(Generic[RowT]):
+    """A `RunStore` in memory, of rows of the form ``row``, which keeps them as text as a table does."""
 
-    def __init__(self) -> None:
-        self._markets: dict[str, _Market] = {}
+    def __init__(self, row: type[RowT]) -> None:
+        self._row = row
         self._runs: dict[str, tuple[datetime, str]] = {}
         self._refusals: dict[str, StoreError] = {}
 
@@ -211,11 +211,56 @@ class MemoryResultStore:
 
     def spoil(self, run_id: str) -> None:
         """Rewrites what a run wrote in a form that nobody can read."""
+        if run_id in self._runs:
+            self._runs[run_id] = (self._runs[run_id][0], "{}")
+
+    async def save_run(self, *, row: RowT) -> None:
+        self._check("save_run")
+        first = await self.run(run_id=row.run_id)
+        started_at = first.started_at if first else row.started_at
+        self._runs[row.run_id] = (started_at, row.model_copy(update={"started_at": started_at}).model_dump_json())
+
+    async def run(self, *, run_id: str) -> RowT | None:
+        self._check("run")
+        return self._read(self._runs[run_id][1]) if run_id in self._runs else None
+
+    async def runs(self, *, started_before: datetime | None = None) -> AsyncIterator[RowT]:
+        self._check("runs")
+        for started_at, text in sorted(self._runs.values(), reverse=True):
+            row = self._read(text)
+            if row and (started_before is None or started_at < started_before):
+                yield row
+
+    async def prune_runs(self, *, started_before: datetime) -> Sequence[str]:
+        self._check("prune_runs")
+        old = [run_id for run_id, (started_at, _) in self._runs.items() if started_at < started_before]
+        for run_id in old:
+            del self._runs[run_id]
+        return sorted(old)
+
+    def _read(self, text: str) -> RowT | None:
+        try:
+            return self._row.model_validate_json(text)
+        except ValidationError:
+            return None
+
+    def _check(self, method: str) -> None:
+        if method in self._refusals:
+            raise self._refusals[method]
+
+
+class MemoryResultStore(MemoryRunStore[RunRow]):
+    """A `ResultStore` in memory, which keeps rows as text as a table does, and the `RunStore` of its runs."""
+
+    def __init__(self) -> None:
+        super().__init__(RunRow)
+        self._markets: dict[str, _Market] = {}
+
+    def spoil(self, run_id: str) -> None:
+        super().spoil(run_id)
         for market in self._markets.values():
             for rows in (market.latest, *market.history.values()):
                 rows |= {key: (run, "{}") for key, (run, _) in rows.items() if run.run_id == run_id}
-        if run_id in self._runs:
-            self._runs[run_id] = (self._runs[run_id][0], "{}")
 
     async def latest_of_market(self, *, market: str) -> Mapping[str, StoredResult]:
         self._check("latest_of_market")
@@ -260,46 +305,18 @@ class MemoryResultStore:
             removed += len(old)
         return removed
 
-    async def save_run(self, *, row: RunRow) -> None:
-        self._check("save_run")
-        first = await self.run(run_id=row.run_id)
-        started_at = first.started_at if first else row.started_at
-        self._runs[row.run_id] = (started_at, row.model_copy(update={"started_at": started_at}).model_dump_json())
-
-    async def run(self, *, run_id: str) -> RunRow | None:
-        self._check("run")
-        return _run_row(self._runs[run_id][1]) if run_id in self._runs else None
-
-    async def runs(self, *, started_before: datetime | None = None) -> AsyncIterator[RunRow]:
-        self._check("runs")
-        for started_at, text in sorted(self._runs.values(), reverse=True):
-            row = _run_row(text)
-            if row and (started_before is None or started_at < started_before):
-                yield row
-
-    async def prune_runs(self, *, started_before: datetime) -> Sequence[str]:
-        self._check("prune_runs")
-        old = [run_id for run_id, (started_at, _) in self._runs.items() if started_at < started_before]
-        for run_id in old:
-            del self._runs[run_id]
-        return sorted(old)
-
     def _market(self, market: str) -> _Market:
         return self._markets.setdefault(market, _Market())
 
-    def _check(self, method: str) -> None:
-        if method in self._refusals:
-            raise self._refusals[method]
 
+class MemoryWorkStore(Generic[OutcomeT]):
+    """A `WorkStore` in memory, of outcomes of the form ``outcome``, which keeps its rows as text as a table does."""
 
-class MemoryWorkStore:
-    """A `WorkStore` in memory, which keeps its rows as text as a table does."""
-
-    def __init__(self) -> None:
+    def __init__(self, outcome: type[OutcomeT]) -> None:
+        self._outcome = outcome
         self._plans: dict[tuple[str, str], str] = {}
         self._pages: dict[tuple[str, str], dict[tuple[int, int], str]] = {}
         self._outcomes: dict[str, dict[str, str]] = {}
-        self._late: dict[tuple[str, str], Sequence[Problem]] = {}
         self._refusals: dict[str, StoreError] = {}
 
     def refuse(self, method: str, error: StoreError) -> None:
@@ -327,27 +344,19 @@ class MemoryWorkStore:
         for text in self._pages.get((run_id, digest), {}).values():
             yield Page.model_validate_json(text)
 
-    async def save_outcome(self, *, run_id: str, outcome: MarketOutcome) -> None:
+    async def save_outcome(self, *, run_id: str, name: str, outcome: OutcomeT) -> None:
         self._check("save_outcome")
-        self._outcomes.setdefault(run_id, {})[outcome.market] = outcome.model_dump_json()
+        self._outcomes.setdefault(run_id, {})[name] = outcome.model_dump_json()
 
-    async def outcomes(self, *, run_id: str) -> AsyncIterator[MarketOutcome]:
+    async def outcomes(self, *, run_id: str) -> AsyncIterator[OutcomeT]:
         self._check("outcomes")
         for text in self._outcomes.get(run_id, {}).values():
-            yield MarketOutcome.model_validate_json(text)
+            yield self._outcome.model_validate_json(text)
 
-    async def outcome(self, *, run_id: str, market: str) -> MarketOutcome | None:
+    async def outcome(self, *, run_id: str, name: str) -> OutcomeT | None:
         self._check("outcome")
-        text = self._outcomes.get(run_id, {}).get(market)
-        return MarketOutcome.model_validate_json(text) if text else None
-
-    async def save_late_problems(self, *, run_id: str, by_market: Mapping[str, Sequence[Problem]]) -> None:
-        self._check("save_late_problems")
-        self._late |= {(run_id, market): tuple(problems) for market, problems in by_market.items()}
-
-    async def late_problems(self, *, run_id: str, market: str) -> Sequence[Problem]:
-        self._check("late_problems")
-        return self._late.get((run_id, market), ())
+        text = self._outcomes.get(run_id, {}).get(name)
+        return self._outcome.model_validate_json(text) if text else None
 
     async def outcome_count(self, *, run_id: str) -> int:
         self._check("outcome_count")
@@ -357,12 +366,31 @@ class MemoryWorkStore:
         self._check("prune_work")
         self._outcomes.pop(run_id, None)
         self._plans = {key: text for key, text in self._plans.items() if key[0] != run_id}
-        self._late = {key: problems for key, problems in self._late.items() if key[0] != run_id}
         self._pages = {key: rows for key, rows in self._pages.items() if key[0] != run_id}
 
     def _check(self, method: str) -> None:
         if method in self._refusals:
             raise self._refusals[method]
+
+
+class MemoryMarketWorkStore(MemoryWorkStore[MarketOutcome]):
+    """A `MarketWorkStore` in memory."""
+
+    def __init__(self) -> None:
+        super().__init__(MarketOutcome)
+        self._late: dict[tuple[str, str], Sequence[Problem]] = {}
+
+    async def save_late_problems(self, *, run_id: str, by_market: Mapping[str, Sequence[Problem]]) -> None:
+        self._check("save_late_problems")
+        self._late |= {(run_id, market): tuple(problems) for market, problems in by_market.items()}
+
+    async def late_problems(self, *, run_id: str, market: str) -> Sequence[Problem]:
+        self._check("late_problems")
+        return self._late.get((run_id, market), ())
+
+    async def prune_work(self, *, run_id: str) -> None:
+        await super().prune_work(run_id=run_id)
+        self._late = {key: problems for key, problems in self._late.items() if key[0] != run_id}
 
 
 class MemoryRecordLog:
@@ -410,13 +438,6 @@ class MemoryRecordLog:
 
 def _nothing(place: BlobPlace) -> None:
     """What a store's hooks do until a test has one of its own."""
-
-
-def _run_row(text: str) -> RunRow | None:
-    try:
-        return RunRow.model_validate_json(text)
-    except ValidationError:
-        return None
 
 
 def _stored(row: tuple[Run, str]) -> StoredResult | None:

@@ -15,7 +15,7 @@ from records.report import Report, RunSummary
 from records.results import Run, StackResult
 from records.runs import WHOLE_SCOPE, RunRow, Scope, Trigger
 from tests.estates import CONTAINERS, RULES, MemoryEstate
-from tests.fakes import MemoryBlobStore, MemoryResultStore, MemoryWorkStore
+from tests.fakes import MemoryBlobStore, MemoryMarketWorkStore, MemoryResultStore
 
 SIX: Final = datetime(2026, 11, 25, 6, 0, tzinfo=UTC)
 DAILY: Final = Run(run_id="daily-2026-11-25", started_at=SIX)
@@ -106,7 +106,7 @@ class ServiceBench:
         default_factory=lambda: MemoryBlobStore(CONTAINERS.registry, CONTAINERS.trackers, CONTAINERS.states)
     )
     results: MemoryResultStore = field(default_factory=MemoryResultStore)
-    work: MemoryWorkStore = field(default_factory=MemoryWorkStore)
+    work: MemoryMarketWorkStore = field(default_factory=MemoryMarketWorkStore)
     reports: MemoryReportStore = field(default_factory=MemoryReportStore)
     telemetry: RecordingTelemetry = field(default_factory=RecordingTelemetry)
     engine: MemoryEngine = field(default_factory=MemoryEngine)

@@ -195,7 +195,7 @@ async def _newest_problems(service: Service, market: str, stored: Iterable[Store
     looked_at = [item.run_started_at for item in stored]
     if newest is None or (looked_at and min(looked_at) > newest.started_at):
         return ()
-    outcome = await service.work.outcome(run_id=newest.run_id, market=market)
+    outcome = await service.work.outcome(run_id=newest.run_id, name=market)
     late = await service.work.late_problems(run_id=newest.run_id, market=market)
     if outcome is None and not late and looked_at:
         return (Problem.of(market, not_found(market)),)

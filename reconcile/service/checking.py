@@ -2,16 +2,16 @@
 
 import asyncio
 
+from lanes.messages import ItemOutcome, ItemReply, ItemRequest
 from reconcile.estate import guarded
-from reconcile.service.messages import MarketReply, MarketRequest, Verdicts
 from reconcile.service.service import Service
-from reconcile.transience import may_pass
 from records.faults import Fault, FaultCode, RecordKind
 from records.names import registry_blob
 from records.report import MarketOutcome, Problem
+from records.transience import may_pass
 
 
-async def reconcile_market(service: Service, request: MarketRequest) -> MarketReply:
+async def reconcile_market(service: Service, request: ItemRequest) -> ItemReply:
     """Reconciles one market. What is wrong with it is in its outcome; delivered twice, it leaves the rows of once.
 
     Raises:
@@ -26,10 +26,10 @@ async def reconcile_market(service: Service, request: MarketRequest) -> MarketRe
         except TimeoutError:
             return _too_late(market, service.market_limit_seconds)
 
-    outcome = await guarded(request.market, reconcile)
-    await service.work.save_outcome(run_id=request.run.run_id, outcome=outcome)
+    outcome = await guarded(request.name, reconcile)
+    await service.work.save_outcome(run_id=request.run.run_id, name=outcome.market, outcome=outcome)
     is_worth_it = may_pass(outcome.results, outcome.problems)
-    return MarketReply(verdicts=Verdicts.WORTH_ANOTHER_TRY if is_worth_it else Verdicts.KEPT)
+    return ItemReply(outcome=ItemOutcome.WORTH_ANOTHER_TRY if is_worth_it else ItemOutcome.KEPT)
 
 
 def _too_late(market: str, limit_seconds: float) -> MarketOutcome:

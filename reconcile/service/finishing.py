@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Final
 
+from lanes.failing import end_as_failed
+from lanes.messages import FailRequest, FinishRequest
+from lanes.planning import read_plan
+from lanes.retention import prune_old_runs
 from reconcile.estate_tally import EstateTally, of_the_estate
 from reconcile.render.html import render_html
 from reconcile.render.json import render_json
 from reconcile.render.markdown import render_markdown
-from reconcile.retention import prune_old_runs
-from reconcile.service.messages import FailRequest, FinishRequest
 from reconcile.service.planning import running
 from reconcile.service.service import Service
 from records.engine import RunRequest
@@ -50,9 +52,9 @@ async def finish_run(service: Service, request: FinishRequest) -> RunRow:
         tally.add_problems(problems)
         # Again, since a report that could not be kept is a problem that only the row can tell.
         report = Report(summary=tally.summary(run=asked.run, finished_at=finished_at), results=spool)
-        row = report.summary.row(
-            trigger=asked.trigger, scope=asked.scope, expected_markets=plan.market_count
-        ).model_copy(update={"reports": kept})
+        row = report.summary.row(trigger=asked.trigger, scope=asked.scope, expected_markets=plan.item_count).model_copy(
+            update={"reports": kept}
+        )
         if before is None or before.status is RunStatus.RUNNING:
             # Before the row says that the run has ended: told twice is better than never.
             await service.telemetry.run_ended(row=row, report=report)
@@ -67,30 +69,24 @@ async def fail_run(service: Service, request: FailRequest) -> RunRow:
     Raises:
         StoreError: its row cannot be kept; telemetry has been told by then.
     """
-    try:
-        before = await service.runs.run(run_id=request.request.run.run_id)
-    except StoreError:
-        before = None
-    if before and before.status is not RunStatus.RUNNING:
-        return before
-    row = (before or running(request.request, market_count=None)).model_copy(
-        update={"status": RunStatus.FAILED, "finished_at": service.clock(), "reason": request.reason}
+
+    async def tell(row: RunRow) -> None:
+        _LOG.error("run %s failed: %s", row.run_id, row.reason)
+        await service.telemetry.run_ended(row=row, report=None)
+
+    return await end_as_failed(
+        request,
+        runs=service.runs,
+        running=lambda: running(request.request, market_count=None),
+        tell=tell,
+        clock=service.clock,
     )
-    _LOG.error("run %s failed: %s", row.run_id, request.reason)
-    await service.telemetry.run_ended(row=row, report=None)
-    await service.runs.save_run(row=row)
-    return row
 
 
 async def _add_up(service: Service, request: FinishRequest, spool: Spool) -> tuple[EstateTally, Plan]:
     """All that the plan names, with a problem for each market that has no outcome."""
     run_id = request.request.run.run_id
-    plan = await service.work.plan(run_id=run_id, digest=request.digest)
-    if plan is None:
-        raise LookupError(f"run {run_id} has no plan {request.digest}")
-    missing = {
-        market async for page in service.work.pages(run_id=run_id, digest=request.digest) for market in page.markets
-    }
+    plan, missing = await read_plan(service.work, run_id=run_id, digest=request.digest)
     tally = EstateTally()
     tally.add_problems(plan.problems)
     found_stacks: set[str] = set()

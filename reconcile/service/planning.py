@@ -1,9 +1,9 @@
-"""The first activities of a run: which markets there are to look at, dealt to lanes and kept in the table."""
+"""The first activity of a run: which markets there are to look at, dealt to lanes and kept in the table."""
 
-from reconcile.estate import registered_markets, tracked_stacks
+from lanes.listing import registered_markets, tracked_stacks
+from lanes.messages import PlanReply
+from lanes.planning import keep_plan
 from reconcile.estate_tally import of_the_estate
-from reconcile.service.dealing import deal
-from reconcile.service.messages import LaneRequest, PageReply, PlanReply
 from reconcile.service.service import Service
 from records.engine import RunRequest
 from records.errors import StoreError, StoreUnavailableError
@@ -27,12 +27,15 @@ async def plan_run(service: Service, request: RunRequest) -> PlanReply:
         raise
     except StoreError as error:
         return PlanReply(refusal=f"the registry cannot be listed ({error})")
-    plan, pages = deal(markets, width=service.width, problems=problems)
-    await service.work.save_plan(run_id=request.run.run_id, plan=plan, pages=pages)
-    if await service.runs.run(run_id=request.run.run_id) is None:
-        # Only the first time: delivered late, this must not set a run that has ended back to running.
-        await service.runs.save_run(row=running(request, market_count=plan.market_count))
-    return PlanReply(digest=plan.digest, pages_by_lane=plan.pages_by_lane)
+    return await keep_plan(
+        markets,
+        run_id=request.run.run_id,
+        width=service.width,
+        problems=problems,
+        work=service.work,
+        runs=service.runs,
+        running=lambda market_count: running(request, market_count=market_count),
+    )
 
 
 def running(request: RunRequest, *, market_count: int | None) -> RunRow:
@@ -45,21 +48,6 @@ def running(request: RunRequest, *, market_count: int | None) -> RunRow:
         scope=request.scope,
         expected_markets=market_count,
     )
-
-
-async def read_page(service: Service, request: LaneRequest) -> PageReply:
-    """The markets of one page.
-
-    Raises:
-        StoreError: the page cannot be read.
-        LookupError: there is no such page; a plan is kept before any lane starts.
-    """
-    page = await service.work.page(
-        run_id=request.run.run_id, digest=request.digest, lane=request.lane, number=request.page
-    )
-    if page is None:
-        raise LookupError(f"run {request.run.run_id} has no page {request.page} of lane {request.lane}")
-    return PageReply(markets=page.markets)
 
 
 async def _markets(records: RecordReader, request: RunRequest) -> tuple[set[str], list[Problem]]:

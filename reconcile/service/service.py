@@ -6,8 +6,18 @@ from dataclasses import dataclass
 
 from reconcile.market import MarketReconciler, Rules
 from reconcile.service.schedule import Schedule
-from records.ports import Clock, NewSpool, RecordReader, ReportStore, ResultStore, RunStore, Telemetry, WorkStore
+from records.ports import (
+    Clock,
+    MarketWorkStore,
+    NewSpool,
+    RecordReader,
+    ReportStore,
+    ResultStore,
+    RunStore,
+    Telemetry,
+)
 from records.results import Run
+from records.runs import RunRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,8 +26,8 @@ class Service:
 
     records: RecordReader
     results: ResultStore
-    runs: RunStore
-    work: WorkStore
+    runs: RunStore[RunRow]
+    work: MarketWorkStore
     reports: ReportStore
     telemetry: Telemetry
     new_spool: NewSpool

@@ -10,7 +10,7 @@ from records.engine import Engine, InstanceState, RunRequest
 from records.errors import StoreError
 from records.ports import RunStore
 from records.results import Run
-from records.runs import Scope, Trigger
+from records.runs import RunRow, Scope, Trigger
 
 
 class StartedBy(StrEnum):
@@ -77,7 +77,7 @@ async def _running(engine: Engine, instance_id: str) -> Run | None:
     return instance.request.run
 
 
-async def _last_served(runs: RunStore) -> date | None:
+async def _last_served(runs: RunStore[RunRow]) -> date | None:
     """The day of the newest daily run; None where none is known. Not knowing starts no second run: the engine is asked too."""
     try:
         async for row in runs.runs():

@@ -55,7 +55,7 @@ def put_small_estate(world: ServiceWorld) -> None:
 
 def of_market(market: str, activity: str = "reconcile_market") -> Any:
     def matches(call: ActivityCall) -> bool:
-        return call.name == activity and json.loads(call.input_json).get("market") == market
+        return call.name == activity and json.loads(call.input_json).get("name") == market
 
     return matches
 

@@ -54,7 +54,8 @@ pytestmark = [
 ]
 
 ROOT: Final = Path(__file__).parents[2]
-DOCUMENT: Final = (ROOT / "docs" / "telemetry.md").read_text(encoding="utf-8")
+DOCUMENT: Final = (ROOT / "docs" / "telemetry.md").read_text(encoding="utf-8").partition("\n## Plan checks\n")[0]
+"""The section left out is that of `tests.unit.test_check_telemetry`."""
 CANARY: Final = "canary-5a7f0c"
 TRACE_ID: Final = "0af7651916cd43dd8448eb211c80319c"
 HOST_SPAN_ID: Final = "b7ad6b7169203331"
@@ -437,7 +438,7 @@ class TestWithoutAWatcher:
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         released = threading.Event()
-        monkeypatch.setattr("adapters.telemetry._FLUSH_LIMIT_SECONDS", 0.5)
+        monkeypatch.setattr("adapters.telemetry_events._FLUSH_LIMIT_SECONDS", 0.5)
         monkeypatch.setattr(
             "opentelemetry._logs._internal._LOGGER_PROVIDER", SimpleNamespace(force_flush=released.wait)
         )

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bench.orchestrating import named, simulate
-from reconcile.service.dealing import MOST_BYTES_ON_A_PAGE, MOST_MARKETS_ON_A_PAGE
+from lanes.dealing import MOST_BYTES_ON_A_PAGE, MOST_NAMES_ON_A_PAGE
 from records.names import MARKET_MAX_LENGTH
 
 pytestmark = [
@@ -43,7 +43,7 @@ async def simulated(market_count: int) -> dict[str, Any]:
 
 
 async def test_of_10_000_markets_no_history_and_no_payload_grows_with_the_estate() -> None:
-    many, few = await asyncio.gather(simulated(10_000), simulated(WIDTH * MOST_MARKETS_ON_A_PAGE))
+    many, few = await asyncio.gather(simulated(10_000), simulated(WIDTH * MOST_NAMES_ON_A_PAGE))
     assert (many["status"], many["markets"], many["problems"]) == ("finished", 10_000, 0)
     assert 1 < many["most_at_once"] <= WIDTH
     assert many["orchestrations"] == 1 + WIDTH
@@ -55,11 +55,11 @@ async def test_of_10_000_markets_no_history_and_no_payload_grows_with_the_estate
 
 
 async def test_of_a_lane_with_many_pages_each_begins_anew() -> None:
-    simulation = await simulate(named(3 * MOST_MARKETS_ON_A_PAGE + 1), width=1)
+    simulation = await simulate(named(3 * MOST_NAMES_ON_A_PAGE + 1), width=1)
     lane = next(instance for instance in simulation.instances if instance.name == "reconcile_lane")
     assert len(lane.generation_event_counts) == 4
-    assert max(lane.generation_event_counts) <= EVENTS_A_STEP * (MOST_MARKETS_ON_A_PAGE + STEPS_AROUND_A_PAGE)
-    assert simulation.row.markets == 3 * MOST_MARKETS_ON_A_PAGE + 1
+    assert max(lane.generation_event_counts) <= EVENTS_A_STEP * (MOST_NAMES_ON_A_PAGE + STEPS_AROUND_A_PAGE)
+    assert simulation.row.markets == 3 * MOST_NAMES_ON_A_PAGE + 1
 
 
 async def test_of_the_longest_names_a_payload_is_no_larger() -> None:

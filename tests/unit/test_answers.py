@@ -11,6 +11,7 @@ from typing import Any, Final
 import pytest
 
 from adapters.record_reader import BlobRecordReader
+from lanes.messages import ItemRequest
 from reconcile.service import answers
 from reconcile.service.answers import (
     Answer,
@@ -24,7 +25,6 @@ from reconcile.service.answers import (
 from reconcile.service.asking import BadRequestError, BodyTooLargeError, FieldError
 from reconcile.service.checking import reconcile_market
 from reconcile.service.identity import run_on_demand
-from reconcile.service.messages import MarketRequest
 from records.engine import InstanceState, RunRequest
 from records.errors import (
     AccessDeniedError,
@@ -192,8 +192,8 @@ class TestARun:
 
     async def test_in_work_counts_the_markets_that_are_done(self, bench: ServiceBench) -> None:
         for market in ("de", "fr"):
-            await bench.work.save_outcome(run_id=DAILY.run_id, outcome=MarketOutcome(market=market))
-        await bench.work.save_outcome(run_id="another", outcome=MarketOutcome(market="uk"))
+            await bench.work.save_outcome(run_id=DAILY.run_id, name=market, outcome=MarketOutcome(market=market))
+        await bench.work.save_outcome(run_id="another", name="uk", outcome=MarketOutcome(market="uk"))
         view = told(await self._ask(bench, Known(row=RUNNING, instances=daily_is(InstanceState.RUNNING))))
         assert view["markets"] == {"expected": 3, "checked": 2, "unread": None}
         assert (view["finished_at"], view["counts"]) == (None, {})
@@ -245,7 +245,7 @@ class TestAMarket:
 
     async def _reconcile(self, bench: ServiceBench, run: Run, market: str = "de", *stacks: str) -> None:
         bench.now = run.started_at + timedelta(seconds=30)
-        await reconcile_market(bench.service(), MarketRequest(run=run, market=market, stacks=stacks))
+        await reconcile_market(bench.service(), ItemRequest(run=run, name=market, stacks=stacks))
 
     async def test_that_no_run_has_found_is_not_there(self, bench: ServiceBench) -> None:
         await self._reconcile(bench, DAILY, "de")
@@ -336,7 +336,7 @@ class TestAMarket:
         await bench.results.save_run(row=row())
         await bench.results.save_run(row=other.model_copy(update={"started_at": SIX + timedelta(hours=1)}))
         await bench.work.save_outcome(
-            run_id=other.run_id, outcome=MarketOutcome(market="de", problems=(problem_of("de"),))
+            run_id=other.run_id, name="de", outcome=MarketOutcome(market="de", problems=(problem_of("de"),))
         )
         assert told(await self._ask(bench))["problems"] == []
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconcile.service.dealing import MOST_BYTES_ON_A_PAGE, MOST_MARKETS_ON_A_PAGE, deal
+from lanes.dealing import MOST_BYTES_ON_A_PAGE, MOST_NAMES_ON_A_PAGE, deal
 from records.names import MARKET_MAX_LENGTH, is_market_key
 from records.plans import Page
 from tests.unit.report_samples import problem
@@ -23,18 +23,18 @@ WIDTHS: Final = st.integers(min_value=1, max_value=256)
 
 
 def on(pages: Sequence[Page]) -> list[str]:
-    return [market for page in pages for market in page.markets]
+    return [market for page in pages for market in page.names]
 
 
 def page_bytes(page: Page) -> int:
-    return len(json.dumps(page.markets, separators=(",", ":")))
+    return len(json.dumps(page.names, separators=(",", ":")))
 
 
 @given(MARKETS, WIDTHS)
 def test_every_market_is_on_exactly_one_page(markets: list[str], width: int) -> None:
     plan, pages = deal(markets, width=width)
     assert sorted(on(pages)) == sorted(markets)
-    assert plan.market_count == len(markets)
+    assert plan.item_count == len(markets)
 
 
 @given(MARKETS, WIDTHS)
@@ -44,7 +44,7 @@ def test_there_are_at_most_as_many_lanes_as_the_run_is_wide_and_none_is_idle(mar
     assert [(page.lane, page.number) for page in pages] == [
         (lane, number) for lane, count in enumerate(plan.pages_by_lane) for number in range(count)
     ]
-    assert all(page.markets for page in pages)
+    assert all(page.names for page in pages)
 
 
 @given(MARKETS, WIDTHS)
@@ -57,7 +57,7 @@ def test_lanes_are_as_long_as_each_other(markets: list[str], width: int) -> None
 @given(MARKETS, WIDTHS)
 def test_no_page_is_larger_than_its_limits(markets: list[str], width: int) -> None:
     _, pages = deal(markets, width=width)
-    assert all(len(page.markets) <= MOST_MARKETS_ON_A_PAGE for page in pages)
+    assert all(len(page.names) <= MOST_NAMES_ON_A_PAGE for page in pages)
     assert all(page_bytes(page) <= MOST_BYTES_ON_A_PAGE + 1 for page in pages)
 
 
@@ -97,15 +97,15 @@ def test_pages_of_the_longest_keys_keep_both_limits(width: int) -> None:
     assert {len(market) for market in LONGEST_KEYS} == {MARKET_MAX_LENGTH}
     assert all(map(is_market_key, LONGEST_KEYS))
     _, pages = deal(LONGEST_KEYS, width=width)
-    most = min(MOST_BYTES_ON_A_PAGE // (MARKET_MAX_LENGTH + 3), MOST_MARKETS_ON_A_PAGE)
-    assert max(len(page.markets) for page in pages) == most
+    most = min(MOST_BYTES_ON_A_PAGE // (MARKET_MAX_LENGTH + 3), MOST_NAMES_ON_A_PAGE)
+    assert max(len(page.names) for page in pages) == most
     assert max(map(page_bytes, pages)) <= MOST_BYTES_ON_A_PAGE
     assert sorted(on(pages)) == LONGEST_KEYS
 
 
 def test_pages_of_short_keys_are_held_by_their_number() -> None:
     _, pages = deal((f"m-{number:05d}" for number in range(10_000)), width=16)
-    assert {len(page.markets) for page in pages if page.number == 0} == {MOST_MARKETS_ON_A_PAGE}
+    assert {len(page.names) for page in pages if page.number == 0} == {MOST_NAMES_ON_A_PAGE}
     assert {page.lane for page in pages} == set(range(16))
 
 
@@ -117,7 +117,7 @@ def test_a_page_of_any_blob_names_fits_a_property_of_a_table(market: str) -> Non
 
 def test_neighbours_are_on_different_lanes() -> None:
     _, pages = deal([f"region-{region}/{market}" for region in range(4) for market in range(4)], width=4)
-    lane_of = {market: page.lane for page in pages for market in page.markets}
+    lane_of = {market: page.lane for page in pages for market in page.names}
     for region in range(4):
         assert {lane_of[f"region-{region}/{market}"] for market in range(4)} == {0, 1, 2, 3}
 

@@ -74,9 +74,14 @@ def mistakes_in(invocation: Invocation) -> list[str]:
         return []
     if name not in APP.commands:
         return [f"no command {name!r}"]
-    options = [option for option in APP.commands[name].params if option.opts]
+    command, words = APP.commands[name], invocation.words[1:]
+    if below := getattr(command, "commands", None):
+        if words and words[0] not in below:
+            return [f"no command {f'{name} {words[0]}'!r}"]
+        command, words = (below[words[0]], words[1:]) if words else (command, [])
+    options = [option for option in command.params if option.opts]
     spellings = {spelling for option in options for spelling in (*option.opts, *option.secondary_opts)}
-    used = {word.partition("=")[0] for word in invocation.words[1:] if word.startswith("--")}
+    used = {word.partition("=")[0] for word in words if word.startswith("--")}
     missing = {option.opts[0] for option in options if option.required} - used if invocation.is_whole else set()
     return [f"{name}: no option {option}" for option in sorted(used - spellings)] + [
         f"{name}: lacks {option}" for option in sorted(missing)
@@ -97,7 +102,7 @@ class TestTheCommands:
         assert not re.search(r"[{}]", remedy)
 
     def test_are_all_in_the_readme_and_in_the_runbook(self) -> None:
-        assert set(APP.commands) == {"reconcile", *RecordCommand}
+        assert set(APP.commands) == {"reconcile", "drift", *RecordCommand}
         for document in ("README.md", "docs/runbook.md"):
             named = {invocation.words[0] for invocation in invocations(text_of(document))}
             assert set(APP.commands) <= named, document
@@ -109,6 +114,8 @@ class TestTheCommands:
             ("```sh\nX=1 \\\n  .venv/bin/trueup repair --force\n```", "repair: no option --force"),
             ("Run `trueup mend`.", "no command 'mend'"),
             ("Run `trueup accept --yes`.", "accept: no option --yes"),
+            ("Run `trueup drift mend`.", "no command 'drift mend'"),
+            ("```sh\ntrueup drift check --yes\n```", "drift: no option --yes"),
         ],
     )
     def test_that_are_wrong_are_found(self, text: str, mistake: str) -> None:

@@ -56,7 +56,7 @@ def functions_of_the_app() -> set[str]:
 def test_the_functions_that_hosting_names_are_the_app_s() -> None:
     hosting = text_of("docs/hosting.md")
     disabled = set(re.findall(r"AzureWebJobs\.(\w+)\.Disabled=", hosting))
-    assert disabled == {"reconcile_daily", "start_run"}
+    assert disabled == {"reconcile_daily", "start_run", "check_plans_on_schedule"}
     assert disabled <= functions_of_the_app()
     for name in ("start_run", "get_run", "get_market", "get_health"):
         assert f"`{name}`" in hosting

@@ -10,7 +10,8 @@ import pytest
 
 from adapters.blob_store import BlobPlace
 from adapters.record_reader import BlobRecordReader
-from reconcile.estate import choose_markets, reconcile_side_by_side, registered_markets, tracked_stacks
+from lanes.listing import choose_markets, registered_markets, tracked_stacks
+from reconcile.estate import reconcile_side_by_side
 from records.errors import (
     AccessDeniedError,
     ContainerMissingError,

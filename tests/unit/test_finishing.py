@@ -8,19 +8,20 @@ from typing import Any, Final
 import pytest
 
 from adapters.blob_store import BlobPlace
+from lanes.messages import (
+    FailRequest,
+    FinishRequest,
+    ItemOutcome,
+    ItemReply,
+    ItemRequest,
+    LaneRequest,
+    PlanReply,
+)
+from lanes.planning import read_page
 from reconcile.render.ordering import headline
 from reconcile.service.checking import reconcile_market
 from reconcile.service.finishing import fail_run, finish_run
-from reconcile.service.messages import (
-    FailRequest,
-    FinishRequest,
-    LaneRequest,
-    MarketReply,
-    MarketRequest,
-    PlanReply,
-    Verdicts,
-)
-from reconcile.service.planning import plan_run, read_page
+from reconcile.service.planning import plan_run
 from records.engine import RunRequest
 from records.errors import (
     AccessDeniedError,
@@ -56,8 +57,8 @@ def bench() -> ServiceBench:
     return made
 
 
-async def check(bench: ServiceBench, market: str, request: RunRequest, **changes: Any) -> MarketReply:
-    message = MarketRequest(run=request.run, market=market, stacks=request.scope.stacks)
+async def check(bench: ServiceBench, market: str, request: RunRequest, **changes: Any) -> ItemReply:
+    message = ItemRequest(run=request.run, name=market, stacks=request.scope.stacks)
     return await reconcile_market(bench.service(**changes), message)
 
 
@@ -65,7 +66,7 @@ async def plan_and_check(bench: ServiceBench, request: RunRequest, *, without: s
     """Everything but the end of a run, with one market left out."""
     plan = await plan_run(bench.service(), request)
     async for page in bench.work.pages(run_id=request.run.run_id, digest=plan.digest):
-        for market in page.markets:
+        for market in page.names:
             if market != without:
                 await check(bench, market, request)
     return FinishRequest(request=request, digest=plan.digest)
@@ -103,7 +104,7 @@ class TestAPlan:
         bench.estate.put(CONTAINERS.registry, "notes.txt", b"")
         reply = await plan_run(bench.service(), request_of())
         pages = [page async for page in bench.work.pages(run_id=DAILY.run_id, digest=reply.digest)]
-        assert sorted(market for page in pages for market in page.markets) == ["Bad Name?", "de", "fr", "pt", "uk"]
+        assert sorted(market for page in pages for market in page.names) == ["Bad Name?", "de", "fr", "pt", "uk"]
         assert reply.pages_by_lane == (1, 1, 1, 1)
         assert reply.refusal is None
 
@@ -111,15 +112,15 @@ class TestAPlan:
         bench.blobs.refuse(CONTAINERS.registry, DOWN)
         reply = await plan_run(bench.service(), request_of(scope=Scope(markets=("de", "xx"))))
         pages = [page async for page in bench.work.pages(run_id=DAILY.run_id, digest=reply.digest)]
-        assert sorted(market for page in pages for market in page.markets) == ["de", "xx"]
+        assert sorted(market for page in pages for market in page.names) == ["de", "xx"]
 
     async def test_is_read_page_by_page(self, bench: ServiceBench) -> None:
         reply = await plan_run(bench.service(), request_of())
         lane = LaneRequest(run=DAILY, digest=reply.digest, lane=1, page_count=1)
-        assert (await read_page(bench.service(), lane)).markets == ("fr",)
+        assert (await read_page(bench.work, lane)).names == ("fr",)
         for missing in ({"lane": 9}, {"page": 1}, {"digest": "another"}):
             with pytest.raises(LookupError):
-                await read_page(bench.service(), lane.model_copy(update=missing))
+                await read_page(bench.work, lane.model_copy(update=missing))
 
     async def test_sets_the_run_to_running(self, bench: ServiceBench) -> None:
         await plan_run(bench.service(), request_of(scope=Scope(stacks=("app",)), trigger=Trigger.HTTP))
@@ -179,8 +180,8 @@ class TestAPlan:
 
 class TestAMarket:
     async def test_that_is_well_is_kept(self, bench: ServiceBench) -> None:
-        assert await check(bench, "de", request_of()) == MarketReply(verdicts=Verdicts.KEPT)
-        outcome = await bench.work.outcome(run_id=DAILY.run_id, market="de")
+        assert await check(bench, "de", request_of()) == ItemReply(outcome=ItemOutcome.KEPT)
+        outcome = await bench.work.outcome(run_id=DAILY.run_id, name="de")
         assert outcome is not None
         assert [result.verdict for result in outcome.results] == [Verdict.HEALTHY] * 2
 
@@ -203,7 +204,7 @@ class TestAMarket:
 
     async def test_of_some_stacks_is_looked_at_no_further(self, bench: ServiceBench) -> None:
         await check(bench, "de", request_of(TOMORROW, Scope(stacks=("app",))))
-        outcome = await bench.work.outcome(run_id=TOMORROW.run_id, market="de")
+        outcome = await bench.work.outcome(run_id=TOMORROW.run_id, name="de")
         assert outcome is not None
         assert [result.stack for result in outcome.results] == ["app"]
         assert {place.name for place in bench.blobs.reads} == {
@@ -219,8 +220,8 @@ class TestAMarket:
             await asyncio.Event().wait()
 
         reply = await check(bench, "de", request_of(), market_limit_seconds=0.01, sleep=too_long)
-        assert reply.verdicts is Verdicts.WORTH_ANOTHER_TRY
-        outcome = await bench.work.outcome(run_id=DAILY.run_id, market="de")
+        assert reply.outcome is ItemOutcome.WORTH_ANOTHER_TRY
+        outcome = await bench.work.outcome(run_id=DAILY.run_id, name="de")
         assert outcome is not None
         assert [(one.market, one.record, one.code) for one in outcome.problems] == [
             ("de", RecordKind.REGISTRY, FaultCode.UNAVAILABLE)
@@ -240,37 +241,37 @@ class TestAMarket:
         assert {stored.run_id for stored in latest.values()} == {DAILY.run_id}
 
     @pytest.mark.parametrize(
-        ("place", "error", "verdicts"),
+        ("place", "error", "outcome"),
         [
-            ("registry/de/subscription.json", DOWN, Verdicts.WORTH_ANOTHER_TRY),
-            ("trackers/de/app.json", DOWN, Verdicts.WORTH_ANOTHER_TRY),
-            ("tfstate/de/app.tfstate", DOWN, Verdicts.WORTH_ANOTHER_TRY),
-            ("trackers/de/", DOWN, Verdicts.WORTH_ANOTHER_TRY),
-            ("tfstate/de/app.tfstate", BlobChangedError("tfstate", "412"), Verdicts.WORTH_ANOTHER_TRY),
-            ("registry/de/subscription.json", FORBIDDEN, Verdicts.KEPT),
-            ("tfstate/de/app.tfstate", FORBIDDEN, Verdicts.KEPT),
-            ("trackers/de/", FORBIDDEN, Verdicts.KEPT),
+            ("registry/de/subscription.json", DOWN, ItemOutcome.WORTH_ANOTHER_TRY),
+            ("trackers/de/app.json", DOWN, ItemOutcome.WORTH_ANOTHER_TRY),
+            ("tfstate/de/app.tfstate", DOWN, ItemOutcome.WORTH_ANOTHER_TRY),
+            ("trackers/de/", DOWN, ItemOutcome.WORTH_ANOTHER_TRY),
+            ("tfstate/de/app.tfstate", BlobChangedError("tfstate", "412"), ItemOutcome.WORTH_ANOTHER_TRY),
+            ("registry/de/subscription.json", FORBIDDEN, ItemOutcome.KEPT),
+            ("tfstate/de/app.tfstate", FORBIDDEN, ItemOutcome.KEPT),
+            ("trackers/de/", FORBIDDEN, ItemOutcome.KEPT),
         ],
         ids=lambda value: f"{value}",
     )
     async def test_is_worth_another_try_where_a_fault_may_pass(
-        self, bench: ServiceBench, place: str, error: StoreError, verdicts: Verdicts
+        self, bench: ServiceBench, place: str, error: StoreError, outcome: ItemOutcome
     ) -> None:
         bench.blobs.refuse(place, error)
-        assert (await check(bench, "de", request_of())).verdicts is verdicts
+        assert (await check(bench, "de", request_of())).outcome is outcome
 
     @pytest.mark.parametrize("method", ["latest_of_market", "save_market"])
     async def test_whose_results_could_not_be_kept_is_worth_another_try(self, bench: ServiceBench, method: str) -> None:
         bench.results.refuse(method, DOWN)
-        assert (await check(bench, "de", request_of())).verdicts is Verdicts.WORTH_ANOTHER_TRY
+        assert (await check(bench, "de", request_of())).outcome is ItemOutcome.WORTH_ANOTHER_TRY
 
     async def test_that_breaks_is_a_problem_and_not_worth_another_try(self, bench: ServiceBench) -> None:
         class Broken(MemoryResultStore):
             async def latest_of_market(self, *, market: str) -> Any:
                 raise ZeroDivisionError
 
-        assert (await check(bench, "de", request_of(), results=Broken())).verdicts is Verdicts.KEPT
-        outcome = await bench.work.outcome(run_id=DAILY.run_id, market="de")
+        assert (await check(bench, "de", request_of(), results=Broken())).outcome is ItemOutcome.KEPT
+        outcome = await bench.work.outcome(run_id=DAILY.run_id, name="de")
         assert outcome is not None
         assert [one.code for one in outcome.problems] == [FaultCode.UNEXPECTED]
 
@@ -286,7 +287,7 @@ async def rows(bench: ServiceBench, market: str) -> list[Any]:
     history = [
         [item async for item in bench.results.history_of_stack(market=market, stack=stack)] for stack in sorted(latest)
     ]
-    return [latest, history, await bench.work.outcome(run_id=DAILY.run_id, market=market)]
+    return [latest, history, await bench.work.outcome(run_id=DAILY.run_id, name=market)]
 
 
 class TestTheEndOfARun:
@@ -351,7 +352,7 @@ class TestTheEndOfARun:
     async def test_counts_no_outcome_that_its_plan_does_not_name(self, bench: ServiceBench) -> None:
         request = await plan_and_check(bench, request_of())
         stray = MarketOutcome(market="xx", results=(stack_result("xx", "app"),))
-        await bench.work.save_outcome(run_id=DAILY.run_id, outcome=stray)
+        await bench.work.save_outcome(run_id=DAILY.run_id, name="xx", outcome=stray)
         row = await finish_run(bench.service(), request)
         assert (row.markets, row.counts) == (3, {Verdict.HEALTHY: 6})
 

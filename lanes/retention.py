@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from records.ports import RunStore, WorkStore
+from records.ports import OutcomeT, RowT, RunStore, WorkStore
 
 
-async def prune_old_runs(runs: RunStore, work: WorkStore | None, *, started_before: datetime) -> None:
+async def prune_old_runs(runs: RunStore[RowT], work: WorkStore[OutcomeT] | None, *, started_before: datetime) -> None:
     """``work`` is None where no run is spread over machines.
 
     Raises:

@@ -11,7 +11,7 @@ _MAY_PASS: Final = frozenset({FaultCode.UNAVAILABLE, FaultCode.CHANGED_WHILE_REA
 
 
 def may_pass(results: Iterable[StackResult], faults: Iterable[Fault]) -> bool:
-    """Whether a fault of a moment cost this market, or one of its stacks, its verdict."""
+    """Whether a fault of a moment cost an item, a market or a stack, its verdict."""
     return any(fault.code in _MAY_PASS for fault in [*faults, *_of_records(results)])
 
 

@@ -1,4 +1,7 @@
-"""What crosses Durable Functions between orchestrators and activities: a few hundred bytes; results are in the tables."""
+"""What crosses Durable Functions between orchestrators and activities: a few hundred bytes; results are in the tables.
+
+An item is its name: a market's key where markets are reconciled, ``market/stack`` where stacks are planned.
+"""
 
 from enum import StrEnum
 
@@ -26,31 +29,34 @@ class LaneRequest(Message):
 
 
 class PageReply(Message):
-    """The markets of one page."""
+    """The items of one page."""
 
-    markets: tuple[str, ...]
+    names: tuple[str, ...]
 
 
-class MarketRequest(Message):
-    """One market of a run; ``stacks`` are those to look at, where not all. ``tries_left`` may follow this one."""
+class ItemRequest(Message):
+    """One item of a run; ``tries_left`` may follow this try.
+
+    ``stacks`` are those of the run's scope, for an item that has several: the only ones to look at, or all where none is named.
+    """
 
     run: Run
-    market: str
+    name: str
     stacks: tuple[str, ...] = ()
     tries_left: int = 0
 
 
-class Verdicts(StrEnum):
-    """What became of a market."""
+class ItemOutcome(StrEnum):
+    """What became of an item."""
 
     KEPT = "kept"
     WORTH_ANOTHER_TRY = "worth_another_try"
 
 
-class MarketReply(Message):
-    """That a market's outcome is in the table, and whether a later try may come to a better one."""
+class ItemReply(Message):
+    """That an item's outcome is in the table, and whether a later try may come to a better one."""
 
-    verdicts: Verdicts
+    outcome: ItemOutcome
 
 
 class FinishRequest(Message):

@@ -1,6 +1,6 @@
-"""Deals the markets of a run to lanes, and each lane's to pages: how a run of any size is kept in small histories.
+"""Deals the items of a run to lanes, and each lane's to pages: how a run of any size is kept in small histories.
 
-A lane reconciles its markets one after another, so the number of lanes is how many are in work at once.
+A lane takes its items one after another, so the number of lanes is how many are in work at once.
 """
 
 import hashlib
@@ -11,44 +11,44 @@ from typing import Final
 from records.plans import Page, Plan
 from records.report import Problem
 
-MOST_MARKETS_ON_A_PAGE: Final = 25
+MOST_NAMES_ON_A_PAGE: Final = 25
 """Every completion replays a lane's history, and the SDK reads each event anew: a short page keeps that to milliseconds."""
 MOST_BYTES_ON_A_PAGE: Final = 16 * 1024
 """A page is one payload in an orchestration's history, and one property of a table, which takes 32 K characters."""
 _DIGEST_DIGITS: Final = 16
 
 
-def deal(markets: Iterable[str], *, width: int, problems: Sequence[Problem] = ()) -> tuple[Plan, list[Page]]:
-    """A plan for these markets with at most ``width`` lanes, and its pages.
+def deal(names: Iterable[str], *, width: int, problems: Sequence[Problem] = ()) -> tuple[Plan, list[Page]]:
+    """A plan for the items of these names with at most ``width`` lanes, and its pages.
 
-    Neighbours go to different lanes: a region that is slow to answer is not one lane's alone. The same markets in any order
+    Neighbours go to different lanes: a region that is slow to answer is not one lane's alone. The same names in any order
     give the same plan.
     """
-    ordered = sorted(set(markets))
+    ordered = sorted(set(names))
     lanes = [list(_pages(ordered[lane::width])) for lane in range(min(width, len(ordered)))]
     plan = Plan(
         digest=hashlib.sha256(json.dumps([width, ordered]).encode()).hexdigest()[:_DIGEST_DIGITS],
-        market_count=len(ordered),
+        item_count=len(ordered),
         pages_by_lane=tuple(map(len, lanes)),
         problems=tuple(problems),
     )
     pages = [
-        Page(lane=lane, number=number, markets=tuple(on_page))
+        Page(lane=lane, number=number, names=tuple(on_page))
         for lane, of_lane in enumerate(lanes)
         for number, on_page in enumerate(of_lane)
     ]
     return plan, pages
 
 
-def _pages(markets: Sequence[str]) -> Iterable[list[str]]:
+def _pages(names: Sequence[str]) -> Iterable[list[str]]:
     page: list[str] = []
     size_bytes = 0
-    for market in markets:
-        market_bytes = len(json.dumps(market)) + 1
-        if page and (len(page) == MOST_MARKETS_ON_A_PAGE or size_bytes + market_bytes > MOST_BYTES_ON_A_PAGE):
+    for name in names:
+        name_bytes = len(json.dumps(name)) + 1
+        if page and (len(page) == MOST_NAMES_ON_A_PAGE or size_bytes + name_bytes > MOST_BYTES_ON_A_PAGE):
             yield page
             page, size_bytes = [], 0
-        page.append(market)
-        size_bytes += market_bytes
+        page.append(name)
+        size_bytes += name_bytes
     if page:
         yield page

@@ -1,0 +1,58 @@
+"""What the stores in folders share: one file a run, called ``{newest first}-{run}.json``, so that names sort newest first."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel
+
+from adapters.table_keys import newest_first
+from records.errors import AccessDeniedError, StoreUnavailableError
+
+_KEY_LENGTH: Final = len("000000000000000-")
+
+
+def newest_files(folder: Path) -> list[Path]:
+    """All files of runs in a folder, newest first; none where there is no such folder."""
+    return sorted(file for file in folder.glob("*.json") if not file.name.startswith("."))
+
+
+def write_run_file(folder: Path, *, started_at: datetime, run_id: str, content: BaseModel) -> None:
+    """Puts a whole file in place by a rename.
+
+    Raises:
+        StoreError
+    """
+    with in_folder(folder.name):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=folder, prefix=".", delete=False) as file:
+            file.write(content.model_dump_json(indent=1))
+        Path(file.name).replace(folder / f"{newest_first(started_at)}-{run_id}.json")
+
+
+def remove_run_files(folder: Path, *, started_before: datetime, keep: int = 0) -> list[str]:
+    """Removes the files of runs that started before, except for the ``keep`` newest files; returns the runs' ids.
+
+    Raises:
+        StoreError
+    """
+    with in_folder(folder.name):
+        last_to_stay = f"{newest_first(started_before)}:"
+        old = [file for file in newest_files(folder)[keep:] if file.name >= last_to_stay]
+        for file in old:
+            file.unlink(missing_ok=True)
+        return [file.name[_KEY_LENGTH:].removesuffix(".json") for file in old]
+
+
+@contextmanager
+def in_folder(place: str) -> Iterator[None]:
+    """Turns what the file system says inside into a `StoreError` about ``place``."""
+    try:
+        yield
+    except PermissionError:
+        raise AccessDeniedError(place, "the folder may not be written or read") from None
+    except OSError as error:
+        raise StoreUnavailableError(place, error.strerror or type(error).__name__) from None
