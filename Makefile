@@ -7,19 +7,23 @@ AZURITE := tests/world/node_modules/.package-lock.json
 PYTHON_WORKER ?= python3.13 $(wildcard $(HOME)/.pyenv/versions/3.13*/bin/python)
 WORKER := $(VENV)/worker
 
-.PHONY: help demo test lint unit bench lock clean
+.PHONY: help demo demo-drift test lint unit bench lock clean
 
 help:
-	@echo 'make demo   reconcile examples/estate and print the report (needs Python alone)'
-	@echo 'make test   install what the tests need, lint, and run them all (needs Node 20 for Azurite; Terraform for the'
-	@echo '            tests that use it)'
-	@echo 'make unit   the tests that need neither Azurite nor Terraform'
-	@echo 'make bench  what reading, orchestrating and bundling cost, as ratios'
-	@echo 'make lock   compile requirements.txt, requirements-dev.txt and requirements-worker.txt anew'
+	@echo 'make demo        reconcile examples/estate and print the report (needs Python alone)'
+	@echo 'make demo-drift  deploy three markets, click in the portal, find the click (needs Terraform on the PATH)'
+	@echo 'make test        install what the tests need, lint, and run them all (needs Node 20 for Azurite; Terraform for the'
+	@echo '                 tests that use it)'
+	@echo 'make unit        the tests that need neither Azurite nor Terraform'
+	@echo 'make bench       what reading, orchestrating and bundling cost, as ratios'
+	@echo 'make lock        compile requirements.txt, requirements-dev.txt and requirements-worker.txt anew'
 
 demo: $(VENV)/runtime
 	@$(BIN)/trueup reconcile --estate examples/estate --as-of 2026-11-24T06:00:00Z --no-save; \
 	status=$$?; test $$status -eq 0 -o $$status -eq 2
+
+demo-drift: $(VENV)/dev
+	@PYTHONPATH=. $(BIN)/python examples/demo_drift.py
 
 test: lint $(AZURITE) $(WORKER)/installed
 	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --cov --cov-report=term --cov-fail-under=95

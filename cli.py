@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from adapters.bootstrap import discard_stdout, spare_the_collector
-from commands import accept, adopt, reconcile, record, repair
+from commands import accept, adopt, drift_check, reconcile, record, repair
 from records.errors import RecordError, StoreError, TrueupError
 from records.runs import EXIT_RUN_FAILED
 from records.store_faults import told
@@ -49,6 +49,14 @@ app.command(epilog=record.EXAMPLE)(record.record)
 app.command(epilog=repair.EXAMPLE)(repair.repair)
 app.command(epilog=accept.EXAMPLE)(accept.accept)
 app.command(epilog=adopt.EXAMPLE)(adopt.adopt)
+
+drift = typer.Typer(
+    help="Portal drift: live resources that were changed outside Terraform.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+drift.command(epilog=drift_check.EXAMPLE)(drift_check.check)
+app.add_typer(drift, name="drift")
 
 
 def main() -> None:

@@ -1,0 +1,105 @@
+"""`make demo-drift`: portal drift from end to end, with the real Terraform and a cloud that is a file.
+
+Three markets are deployed and recorded as a pipeline would. Then somebody clicks in the portal. No record knows of it, so
+`trueup reconcile` finds every stack healthy; `trueup drift check` plans what was deployed, finds the click and names it.
+"""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.world.sim_cloud import make_sim_cloud, using_azsim
+
+MARKETS = {"de": "Germany", "fr": "France", "uk": "United Kingdom"}
+STACK = "network"
+WHERE_TRUEUP_IS = str(Path(sys.executable).parent)
+
+MAIN_TF = """
+resource "azsim_network_security_rule" "ssh" {{
+  name                        = "ssh-{market}"
+  resource_group_name         = "rg-{market}"
+  network_security_group_name = "hub"
+  access                      = "Deny"
+  priority                    = 100
+}}
+
+resource "azsim_key_vault" "main" {{
+  name                = "kv-{market}"
+  resource_group_name = "rg-{market}"
+}}
+"""
+
+
+def main() -> None:
+    if shutil.which("terraform") is None:
+        sys.exit("make demo-drift needs Terraform on the PATH: https://developer.hashicorp.com/terraform/install")
+    started = time.monotonic()
+    # Short, since providers open sockets below it.
+    with tempfile.TemporaryDirectory(prefix="tu-") as made:
+        folder = Path(made)
+        cloud = make_sim_cloud(folder / "cloud")
+        estate = folder / "estate"
+        estate.mkdir()
+        environment = os.environ | cloud.environment
+        environment["PATH"] = f"{WHERE_TRUEUP_IS}{os.pathsep}{os.environ['PATH']}"
+
+        say(f"Three markets are deployed by Terraform, and recorded by their pipelines ({estate})")
+        with ThreadPoolExecutor(len(MARKETS)) as pool:
+            list(pool.map(lambda market: deploy(folder, estate, market, environment), MARKETS))
+        for number, market in enumerate(MARKETS, start=1):
+            record(folder, estate, market, number, environment)
+
+        say("02:14, in the portal: somebody opens the door in Germany, and tells nobody")
+        cloud.change("azsim_network_security_rule.ssh-de", access="Allow")
+
+        say("The records still agree: no pipeline drift")
+        trueup(f"reconcile --estate {estate} --market de", environment)
+
+        say("A plan of what was deployed sees it: portal drift")
+        trueup(f"drift check --estate {estate}", environment)
+    print(f"\n{time.monotonic() - started:.0f} s; the folder is gone again.")
+
+
+def deploy(folder: Path, estate: Path, market: str, environment: dict[str, str]) -> None:
+    root = folder / market
+    root.mkdir()
+    state = estate / "tfstate" / market / f"{STACK}.tfstate"
+    backend = f'terraform {{\n  backend "local" {{\n    path = "{state}"\n  }}\n}}\n'
+    (root / "backend.tf").write_text(backend, encoding="utf-8")
+    (root / "main.tf").write_text(using_azsim() + MAIN_TF.format(market=market), encoding="utf-8")
+    run(["terraform", f"-chdir={root}", "init", "-input=false"], environment, quiet=True)
+    run(["terraform", f"-chdir={root}", "apply", "-input=false", "-auto-approve"], environment, quiet=True)
+
+
+def record(folder: Path, estate: Path, market: str, number: int, environment: dict[str, str]) -> None:
+    subscription = f"--subscription-id 00000000-0000-0000-0000-00000000000{number}"
+    where = f"--estate {estate} --bundle {folder / market} --state-key {market}/{STACK}.tfstate"
+    command = f"trueup record --market {market} --stack {STACK} {where} {subscription} --release 2026.11.3"
+    run(shlex.split(command), environment, quiet=True)
+
+
+def trueup(arguments: str, environment: dict[str, str]) -> None:
+    print(f"\n$ trueup {arguments}")
+    run(["trueup", *shlex.split(arguments)], environment, quiet=False)
+
+
+def run(command: list[str], environment: dict[str, str], *, quiet: bool) -> None:
+    """Raises where it failed; a check that found something exits with 2, and has not."""
+    done = subprocess.run(command, env=environment, check=False, stdout=subprocess.PIPE if quiet else None)
+    if done.returncode not in {0, 2}:
+        sys.exit(f"{shlex.join(command)} failed")
+
+
+def say(text: str) -> None:
+    print(f"\n\033[1m{text}\033[0m" if sys.stdout.isatty() else f"\n== {text}")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
