@@ -15,12 +15,15 @@ from typing import Any, Final
 import pytest
 from azure.storage.blob import BlobServiceClient
 
+from adapters.azure_tables import RUNS_TABLE
 from adapters.folder_blobs import FolderBlobStore
+from adapters.folder_runs import FolderRunStore
 from adapters.folder_tables import FolderResultStore
 from adapters.record_reader import BlobRecordReader, Containers
 from records.faults import FaultCode, RecordKind
 from records.report import Problem
 from records.results import RecordEvidence, StackResult
+from records.runs import RunRow
 from records.verdicts import OddOneOut, Severity, Verdict
 from tests.estates import (
     CONTAINERS,
@@ -348,8 +351,8 @@ def reconciled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 def in_folder(root: Path) -> Reconciled:
     put_everything(FolderEstate(root))
     records = BlobRecordReader(FolderBlobStore(root), CONTAINERS)
-    kept = FolderResultStore(root)
-    return asyncio.run(reconcile_all(records, kept, runs=kept))
+    runs = FolderRunStore(root, table=RUNS_TABLE, row=RunRow)
+    return asyncio.run(reconcile_all(records, FolderResultStore(root), runs=runs))
 
 
 def in_azurite(azurite: Azurite) -> Reconciled:

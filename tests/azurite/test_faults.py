@@ -16,6 +16,7 @@ from records.errors import AccessDeniedError, ContainerMissingError, StoreError,
 from records.faults import Fault, FaultCode, RecordKind
 from records.report import WHOLE_ESTATE
 from records.results import Run, StackResult
+from records.runs import RunRow
 from records.verdicts import OddOneOut, Verdict
 from tests.estates import (
     SERIAL,
@@ -52,7 +53,7 @@ class Estate:
     place: AzuriteEstate
     records: BlobRecordReader
     results: AzureResultStore
-    runs: AzureRunStore
+    runs: AzureRunStore[RunRow]
     blobs: FaultProxy
     tables: FaultProxy
 

@@ -17,7 +17,8 @@ from adapters import azure_blobs, azure_tables
 from adapters.azure_blobs import AzureBlobStore
 from adapters.azure_reports import AzureReportStore
 from adapters.azure_runs import AzureRunStore
-from adapters.azure_work import AzureWorkStore
+from adapters.azure_tables import RUNS_TABLE
+from adapters.azure_work import AzureMarketWorkStore
 from adapters.bootstrap import open_azure_estate
 from adapters.record_reader import BlobRecordReader
 from adapters.settings import load_settings
@@ -97,10 +98,12 @@ async def test_records_are_read_and_reports_and_rows_are_written(account: Azurit
         await AzureReportStore(blobs, container="reports").save_report(
             names=["latest.json"], chunks=["{}"], media_type="application/json", started_at=NOW
         )
-        await AzureRunStore(tables).save_run(row=RunRow(run_id="r", started_at=NOW))
-        await AzureWorkStore(tables).save_outcome(run_id="r", outcome=MarketOutcome(market="de"))
-        assert await AzureRunStore(tables).run(run_id="r") == RunRow(run_id="r", started_at=NOW)
-        assert await AzureWorkStore(tables).outcome_count(run_id="r") == 1
+        await AzureRunStore(tables, table=RUNS_TABLE, row=RunRow).save_run(row=RunRow(run_id="r", started_at=NOW))
+        await AzureMarketWorkStore(tables).save_outcome(run_id="r", name="de", outcome=MarketOutcome(market="de"))
+        assert await AzureRunStore(tables, table=RUNS_TABLE, row=RunRow).run(run_id="r") == RunRow(
+            run_id="r", started_at=NOW
+        )
+        assert await AzureMarketWorkStore(tables).outcome_count(run_id="r") == 1
     await store.close()
     assert identity.scopes == {"https://storage.azure.com/.default"}
 
