@@ -142,7 +142,7 @@ def _unpacked(
         subscription_id=subscription_id,
         also=options.also_passed,
     )
-    secrets = secrets_of(environment) | values_of_variables(root)
+    secrets = secrets_of(environment, also=options.also_passed) | values_of_variables(root)
     return _Module(folder, binary, options, root, backend, environment, secrets)
 
 

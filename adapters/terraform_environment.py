@@ -106,15 +106,23 @@ def _of_the_user(own: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def secrets_of(environment: Mapping[str, str]) -> frozenset[str]:
-    """The values that no message may hold: credentials, and every variable of a root module, whatever it is for."""
+def secrets_of(environment: Mapping[str, str], *, also: Iterable[str] = ()) -> frozenset[str]:
+    """The values that no message may hold: credentials, and every variable of a root module, whatever it is for.
+
+    So are those that went through by their name, in ``also``: it is another provider's credentials that are put there, and
+    nobody knows what those are called.
+    """
+    named = frozenset(also)
     return frozenset(
         value
         for name, value in environment.items()
         if len(value) >= _SHORTEST_SECRET
         and name not in {CLI_CONFIG_FILE, "PATH"}
         and (
-            name.startswith("TF_VAR_") or any(word in name.upper() for word in _SECRET_WORDS) or _has_a_password(value)
+            name in named
+            or name.startswith("TF_VAR_")
+            or any(word in name.upper() for word in _SECRET_WORDS)
+            or _has_a_password(value)
         )
     )
 

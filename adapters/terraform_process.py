@@ -21,6 +21,9 @@ from adapters.private_folder import PrivateFolder
 from records.terraform import Cause
 
 _POLL_SECONDS: Final = 0.005
+_POLL_SHARE: Final = 0.01
+_POLL_MOST_SECONDS: Final = 0.1
+"""The longer a command has run, the less often it is looked at: its end is noticed late by a hundredth of its time at most."""
 
 Made = TypeVar("Made")
 
@@ -103,13 +106,14 @@ def _new(path: Path) -> BinaryIO:
 
 
 async def _ended_or_over(process: int, outputs: tuple[int, ...], limits: Limits) -> Stopped | None:
-    stop_at = time.monotonic() + limits.seconds
+    started_at = time.monotonic()
     while not _has_ended(process):
-        if time.monotonic() >= stop_at:
+        ran_seconds = time.monotonic() - started_at
+        if ran_seconds >= limits.seconds:
             return Stopped.TIME_LIMIT
         if sum(os.fstat(output).st_size for output in outputs) > limits.output_bytes:
             return Stopped.OUTPUT_LIMIT
-        await asyncio.sleep(_POLL_SECONDS)
+        await asyncio.sleep(min(max(_POLL_SECONDS, ran_seconds * _POLL_SHARE), _POLL_MOST_SECONDS))
     return None
 
 

@@ -33,7 +33,7 @@ class Passed(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoFinding:
-    """An object that is no finding. An apply takes moves and imports along, whatever it was made for."""
+    """An object that is no finding."""
 
     address: str
     deposed: str | None = None
@@ -44,11 +44,15 @@ class NoFinding:
 class Classification:
     """What a plan comes to. Every object that drifted, acts, moves or is imported is in ``findings`` or in ``passed``, once.
 
-    ``managed_count`` is what a share of the stack is a share of. ``changed_output_count`` outputs would change with any apply.
+    ``carried_along`` are the addresses that any apply of the plan would move or import, with a finding or without: sorted, each
+    once, the new one of what moves. A heal must not do either (`drift.conditions` holds it as ``mixed``); a finding's own kind
+    does not tell. ``managed_count`` is what a share of the stack is a share of. ``changed_output_count`` outputs would change
+    with any apply.
     """
 
     findings: tuple[Finding, ...]
     passed: tuple[NoFinding, ...]
+    carried_along: tuple[str, ...]
     managed_count: int
     changed_output_count: int
 
@@ -60,6 +64,7 @@ def classify(plan: Plan) -> Classification:
     return Classification(
         findings=tuple(sorted(findings, key=lambda one: (one.address, one.deposed or "", one.type))),
         passed=tuple(one for one in judged if isinstance(one, NoFinding)),
+        carried_along=tuple(sorted({one.address for one in plan.objects if one.moved_from or one.is_imported})),
         managed_count=plan.managed_count,
         changed_output_count=plan.changed_output_count,
     )

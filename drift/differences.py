@@ -62,13 +62,20 @@ def differences(before: Value, after: Value, *, with_order: bool = False) -> tup
 def effects(state: Value, now: Value, after: Value) -> Iterator[Effect]:
     """What an update that makes ``after`` of ``now`` does, where ``state`` is what was last recorded; nothing for a path that
     it leaves as it is.
+
+    Nothing is restored, and nothing may be unknown, where nothing drifted: what changes there was never deployed.
     """
     if is_same(after, now):
         return
-    if isinstance(after, Unknown):
-        yield Effect.SOMETHING_ELSE if is_same(state, now) else Effect.UNKNOWN_WHERE_DRIFTED
-    elif _is_same_or_unset(state, after) or (_is_zero(now) and recreates(state, after)):
+    if is_same(state, now):
+        yield Effect.SOMETHING_ELSE
+    elif isinstance(after, Unknown):
+        yield Effect.UNKNOWN_WHERE_DRIFTED
+    elif _is_same_or_unset(state, after):
         yield Effect.RESTORES
+    elif _is_zero(now) and _puts_back(state, after):
+        is_known = any(not holds([one.after], Unknown) for one in differences(now, after))
+        yield Effect.RESTORES if is_known else Effect.UNKNOWN_WHERE_DRIFTED
     elif isinstance(state, dict) and isinstance(now, dict) and isinstance(after, dict):
         for key in state | now | after:
             yield from effects(state.get(key), now.get(key), after.get(key))
@@ -85,14 +92,14 @@ def effects(state: Value, now: Value, after: Value) -> Iterator[Effect]:
 
 
 def recreates(state: Value, after: Value) -> bool:
-    """Whether what is to be created is what the state recorded, as far as it is known before it is there."""
-    if isinstance(after, Unknown) or _is_same_or_unset(state, after):
-        return True
+    """Whether what is to be created is what the state recorded, as far as it is known before it is there.
+
+    Any attribute may be unknown until then. A key of a map, further down, may only where the state has it: another one is new.
+    """
     if isinstance(state, dict) and isinstance(after, dict):
-        return all(recreates(state.get(key), after.get(key)) for key in state | after)
-    if isinstance(state, list) and isinstance(after, list) and len(state) == len(after):
-        return all(recreates(old, new) for old, new in zip(state, after, strict=True))
-    return False
+        keys = state | after
+        return all(isinstance(after.get(key), Unknown) or _puts_back(state.get(key), after.get(key)) for key in keys)
+    return _puts_back(state, after)
 
 
 def _differences(path: str, before: Value, after: Value, *, with_order: bool) -> Iterator[Difference]:
@@ -150,15 +157,34 @@ def _are_aligned(state: list[Value], now: list[Value], after: list[Value]) -> bo
     )
 
 
+def _puts_back(state: Value, after: Value) -> bool:
+    """Whether ``after`` is what the state has, where it is known. What the state has no key for is new, even if it is "".
+
+    An object has all its keys, null or not; only a map lacks one.
+    """
+    if isinstance(after, Unknown) or _is_same_or_unset(state, after):
+        return True
+    if isinstance(state, dict) and isinstance(after, dict):
+        return all(
+            _puts_back(state[key], after.get(key)) if key in state else after[key] is None for key in state | after
+        )
+    if isinstance(state, list) and isinstance(after, list) and len(state) == len(after):
+        return all(_puts_back(old, new) for old, new in zip(state, after, strict=True))
+    return False
+
+
 def _is_same_or_unset(state: Value, after: Value) -> bool:
-    """Whether both are equal, or one is null and the other its type's zero value.
+    """Whether both are equal; or the state's is its type's zero value and the other null; or one is empty and the other null.
 
     What is not configured is null in a plan, and what SDKv2 wrote into the state for it is "", 0, false or nothing in a list:
     'zero values and empty containers may be interchanged by the apply process' (hashicorp/terraform-plugin-sdk,
-    ``helper/schema/grpc_provider.go``, ``normalizeNullValues``).
+    ``helper/schema/grpc_provider.go``, ``normalizeNullValues``). False or 0 where the state has null is configured: what is
+    null may well be true where the cloud has the say.
     """
-    if state is None or after is None:
-        return all(value is None or _is_zero(value) for value in (state, after))
+    if after is None:
+        return state is None or _is_zero(state)
+    if state is None:
+        return isinstance(after, dict | list) and not after
     return is_same(state, after)
 
 

@@ -3,7 +3,7 @@
 `terraform show -json` writes secrets in clear, beside a tree of the same shape that says which paths are sensitive
 (https://developer.hashicorp.com/terraform/internals/json-format, ``before_sensitive`` and ``after_sensitive``). The tree is not
 the whole truth: a provider that echoes a secret into another attribute leaves the echo unmarked, as ``terraform_data`` does
-with its ``output``. So a text that was found under a mark is masked wherever else it stands.
+with its ``output``. So a text or a number that was found under a mark is masked wherever else it stands.
 
 A masked value is the value's digest under a key that is made for one plan and forgotten with it.
 """
@@ -19,10 +19,10 @@ from typing import Final, TypeAlias
 from pydantic import JsonValue
 
 ECHO_MIN_CHARACTERS: Final = 4
-"""A shorter secret is masked at its own path alone."""
+"""A shorter secret is masked at its own path alone. Of a number, digits are counted."""
 LONG_ECHO_MIN_CHARACTERS: Final = 8
 """From here on a secret is also looked for in other objects and inside of longer texts. "prod" or "true" would blot out half of
-a report.
+a report, and so would a port or a priority.
 """
 
 
@@ -131,6 +131,8 @@ class Masker:
                     for key in fields | below_keys
                 }
                 return None if value is None and not holds([masked], Unknown) else masked
+            case int() | float() if not isinstance(value, bool):
+                return self._masked(value, unknown) if self._is_echo(json.dumps(value), own) else value
             case _:
                 return value
 
@@ -139,13 +141,16 @@ class Masker:
         return Masked(hashlib.blake2b(text.encode(), key=self._key).digest())
 
     def _is_echo(self, text: str, own: frozenset[str]) -> bool:
+        """Of a number ``text`` is what JSON writes for it, so that one is known again where it became text."""
         if text in own or text in self._echoes:
             return True
         return bool(own) and any(len(secret) >= LONG_ECHO_MIN_CHARACTERS and secret in text for secret in own)
 
 
 def secret_texts(value: JsonValue, marks: Marks) -> frozenset[str]:
-    """The texts under a mark that are long enough to be known again elsewhere. Keys are not: an echo of them says nothing."""
+    """The texts under a mark, and the numbers as text, that are long enough to be known again elsewhere. Keys are not: an echo
+    of them says nothing.
+    """
     return frozenset(text for text in _marked_texts(value, marks) if len(text) >= ECHO_MIN_CHARACTERS)
 
 
@@ -188,6 +193,10 @@ def _texts(value: JsonValue) -> Iterator[str]:
     match value:
         case str():
             yield value
+        case int() | float() if not isinstance(value, bool):
+            text = json.dumps(value)
+            if sum(map(str.isdigit, text)) >= ECHO_MIN_CHARACTERS:
+                yield text
         case dict():
             for below in value.values():
                 yield from _texts(below)

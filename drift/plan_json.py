@@ -91,13 +91,17 @@ class Plan:
     invoked_actions: tuple[InvokedAction, ...]
 
 
-def read_plan(document: bytes | memoryview) -> Plan | InconclusivePlan:
-    """What a plan's JSON says, masked. Nothing that is returned refers to ``document``, which may be a mapped file."""
+def read_plan(document: bytes | memoryview, *, has_changes: bool | None = None) -> Plan | InconclusivePlan:
+    """What a plan's JSON says, masked. Nothing that is returned refers to ``document``, which may be a mapped file.
+
+    ``has_changes`` is what `terraform plan -detailed-exitcode` said, where that is known: the one witness of a plan that does
+    not say whether it is ``applyable``, as of Terraform before 1.8 and OpenTofu.
+    """
     try:
         plan = msgspec.json.decode(document, type=PlanDocument)
         if not plan.format_version.startswith(f"{_FORMAT_MAJOR}.") or plan.errored or plan.complete is False:
             return _why_not(plan)
-        return _read(plan)
+        return _read(plan, has_changes)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         return _unreadable(document, type(error).__name__)
 
@@ -129,26 +133,23 @@ def _unknown_format(version: str) -> InconclusivePlan:
     return InconclusivePlan(InconclusiveCode.UNKNOWN_FORMAT, message)
 
 
-def _read(plan: PlanDocument) -> Plan | InconclusivePlan:
+def _read(plan: PlanDocument, has_changes: bool | None) -> Plan | InconclusivePlan:
     drifts = {resource.key: resource for resource in plan.resource_drift or ()}
     changes = {resource.key: resource for resource in plan.resource_changes or ()}
     if len(drifts) < len(plan.resource_drift or ()) or len(changes) < len(plan.resource_changes or ()):
         return InconclusivePlan(InconclusiveCode.CONTRADICTORY, "the plan names one object twice")
-    acts = any(tuple(resource.change.actions) not in {NO_OP, READ} for resource in changes.values())
-    if acts and plan.applyable is False:
-        return InconclusivePlan(
-            InconclusiveCode.CONTRADICTORY, "the plan has changes and says that it cannot be applied"
-        )
+    contradiction = _contradiction(plan, {plan.applyable, has_changes})
+    if contradiction:
+        return InconclusivePlan(InconclusiveCode.CONTRADICTORY, contradiction)
     keys = sorted(drifts.keys() | {key for key, resource in changes.items() if not resource.is_silent})
     managed = {
         key for found in (drifts, changes) for key, one in found.items() if one.mode == "managed" and not one.deposed
     }
-    outputs = (plan.output_changes or {}).values()
     return Plan(
         terraform_version=plan.terraform_version,
         objects=_mask_all([(drifts.get(key), changes.get(key)) for key in keys]),
         managed_count=len(managed),
-        changed_output_count=sum(tuple(output.actions) != NO_OP for output in outputs),
+        changed_output_count=_changed_outputs(plan),
         invoked_actions=tuple(
             sorted(
                 (InvokedAction(address=one.address, type=one.type) for one in plan.action_invocations or ()),
@@ -156,6 +157,27 @@ def _read(plan: PlanDocument) -> Plan | InconclusivePlan:
             )
         ),
     )
+
+
+def _contradiction(plan: PlanDocument, said: set[bool | None]) -> str | None:
+    """How what the plan shows is not what Terraform said of it, in ``said``: that there is something to apply, or nothing.
+
+    To Terraform a plan is applyable where any object has another action than ``no-op``, moves or is imported, or an output of
+    the root module changes (hashicorp/terraform, ``internal/plans/changes_src.go``, ``Empty``); invoked actions explain it too.
+    So what a version to come puts elsewhere is not taken for a plan in which nothing differs.
+    """
+    changes = plan.resource_changes or ()
+    if False in said and any(tuple(one.change.actions) not in {NO_OP, READ} for one in changes):
+        return "the plan has changes and says that it cannot be applied"
+    if True in said and not (
+        plan.action_invocations or _changed_outputs(plan) or any(not one.is_silent for one in changes)
+    ):
+        return "Terraform has something to apply and the plan shows no change that this trueup knows"
+    return None
+
+
+def _changed_outputs(plan: PlanDocument) -> int:
+    return sum(tuple(output.actions) != NO_OP for output in (plan.output_changes or {}).values())
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -25,7 +25,8 @@ class Case:
     """`deployed` is applied, `click` happens, `planned` is planned, which is what was deployed where it is empty.
 
     `unfinished` is applied between the two, and is to fail; `commands` are run after it. `findings` are kinds by address;
-    where a plan is `inconclusive`, for that reason, there is nothing to be found in it.
+    `carried_along` is what the apply would move or import; where a plan is `inconclusive`, for that reason, there is nothing to
+    be found in it.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Case:
     version: str = OLD_VERSION
     fails: bool = False
     inconclusive: str = ""
+    carried_along: tuple[str, ...] = ()
 
 
 def _vault(label: str = "main", more: str = "", name: str = "kv-de") -> str:
@@ -91,6 +93,11 @@ _APP: Final = f"""resource "azsim_linux_web_app" "app" {{
 _SUBSCRIPTION: Final = 'data "azsim_subscription" "this" {}\n'
 _TAGGED_BY_DATA: Final = "  tags = { subscription = data.azsim_subscription.this.display_name }\n"
 _IGNORES_TAGS: Final = "  lifecycle {\n    ignore_changes = [tags]\n  }\n"
+_TAGGED: Final = '  tags = { owner = "platform" }\n'
+_TAGGED_BY_A_NEW_ACCOUNT: Final = (
+    '  tags = { owner = "platform", store = azsim_storage_account.main.primary_blob_endpoint }\n'
+)
+_IGNORES_ACCESS: Final = "  lifecycle {\n    ignore_changes = [access]\n  }\n"
 _CREATES_FIRST: Final = "  lifecycle {\n    create_before_destroy = true\n  }\n"
 _FAILING_CHECK: Final = (
     'check "access" {\n  assert {\n    condition = azsim_network_security_rule.ssh.access == "Allow"\n'
@@ -126,6 +133,7 @@ def _tagged(cloud: SimCloud) -> object:
 _MOVED: Final = "moved {\n  from = azsim_network_security_rule.ssh\n  to = azsim_network_security_rule.renamed\n}\n"
 _IMPORT: Final = f'import {{\n  to = azsim_storage_account.main\n  id = "{_ACCOUNT_ID}"\n}}\n'
 _RULE: Final = "azsim_network_security_rule.ssh"
+_RENAMED: Final = "azsim_network_security_rule.renamed"
 _VAULT: Final = "azsim_key_vault.main"
 _ACCOUNT: Final = "azsim_storage_account.main"
 _PASSWORD: Final = "azsim_key_vault_secret.password"
@@ -188,6 +196,8 @@ CASES: Final = (
         lambda cloud: cloud.rotate_secret("azsim_storage_account.stde"),
     ),
     Case("output_only_change", "only an output differs", _vault() + _output("a"), planned=_vault() + _output("b")),
+    Case("output_removed", "only an output is no longer there", _vault() + _output("a"), planned=_vault()),
+    Case("data_source_removed", "a data source is no longer there", _vault() + _SUBSCRIPTION, planned=_vault()),
     Case(
         "data_source_moved",
         "what a data source says differs, and a tag is made of it",
@@ -202,14 +212,30 @@ CASES: Final = (
         {_RULE: "portal_drift"},
         _opened,
     ),
-    Case("moved_block", "a resource has another address", _rule(), planned=_rule("renamed") + _MOVED),
+    Case(
+        "moved_block",
+        "a resource has another address",
+        _rule(),
+        planned=_rule("renamed") + _MOVED,
+        carried_along=(_RENAMED,),
+    ),
     Case(
         "moved_block_and_a_click",
         "a resource has another address, and somebody opened it",
         _rule(),
-        {"azsim_network_security_rule.renamed": "portal_drift"},
+        {_RENAMED: "portal_drift"},
         _opened,
         planned=_rule("renamed") + _MOVED,
+        carried_along=(_RENAMED,),
+    ),
+    Case(
+        "moved_block_and_ignored_drift",
+        "a resource has another address, and its drift is ignored: stale, and moved all the same",
+        _rule(more=_IGNORES_ACCESS),
+        {_RENAMED: "stale_state"},
+        _opened,
+        planned=_rule("renamed", more=_IGNORES_ACCESS) + _MOVED,
+        carried_along=(_RENAMED,),
     ),
     Case(
         "import_block",
@@ -217,6 +243,7 @@ CASES: Final = (
         _vault(),
         click=lambda cloud: cloud.add("azsim_storage_account", name="stde", resource_group_name="rg-de"),
         planned=_vault() + _IMPORT + _account(),
+        carried_along=(_ACCOUNT,),
     ),
     Case(
         "import_block_with_a_change",
@@ -225,6 +252,7 @@ CASES: Final = (
         {_ACCOUNT: "pending_change"},
         lambda cloud: cloud.add("azsim_storage_account", name="stde", resource_group_name="rg-de"),
         planned=_vault() + _IMPORT + _account('  account_replication_type = "GRS"\n'),
+        carried_along=(_ACCOUNT,),
     ),
     Case(
         "removed_block_forgets",
@@ -263,6 +291,37 @@ CASES: Final = (
         {_RULE: "mixed"},
         _opened,
         planned=_rule(priority=200),
+    ),
+    Case(
+        "ignored_drift_and_a_pending_empty_value",
+        "somebody opened a rule, which is ignored; the configuration gives it an empty description, which did not drift",
+        _rule(more=_IGNORES_ACCESS),
+        {_RULE: "mixed"},
+        _opened,
+        planned=_rule(more='  description = ""\n' + _IGNORES_ACCESS),
+    ),
+    Case(
+        "tags_emptied",
+        "somebody took the tags of a vault away, and the apply puts them back",
+        _vault(more=_TAGGED),
+        {_VAULT: "portal_drift"},
+        lambda cloud: cloud.change("azsim_key_vault.kv-de", tags={}),
+    ),
+    Case(
+        "tags_emptied_and_a_pending_tag",
+        "the apply puts the tags back and adds one that is unknown until an account is there",
+        _vault(more=_TAGGED),
+        {_VAULT: "mixed", _ACCOUNT: "pending_change"},
+        lambda cloud: cloud.change("azsim_key_vault.kv-de", tags={}),
+        planned=_vault(more=_TAGGED_BY_A_NEW_ACCOUNT) + _account(),
+    ),
+    Case(
+        "deleted_outside_and_a_pending_tag",
+        "the apply makes the vault anew, with a tag more that is unknown until an account is there",
+        _vault(more=_TAGGED),
+        {_VAULT: "mixed", _ACCOUNT: "pending_change"},
+        lambda cloud: cloud.delete("azsim_key_vault.kv-de"),
+        planned=_vault(more=_TAGGED_BY_A_NEW_ACCOUNT) + _account(),
     ),
     Case(
         "drift_that_the_code_adopted",

@@ -68,7 +68,12 @@ def record(cases: Iterable[Case]) -> None:
 
 
 def _expected(case: Case) -> dict[str, Any]:
-    return {"says": case.says, "inconclusive": case.inconclusive or None, "findings": dict(case.findings)}
+    return {
+        "says": case.says,
+        "inconclusive": case.inconclusive or None,
+        "findings": dict(case.findings),
+        "carried_along": list(case.carried_along),
+    }
 
 
 def _write(stack: TerraformStack, main_tf: str, version: str = OLD_VERSION) -> None:

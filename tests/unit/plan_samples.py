@@ -47,18 +47,26 @@ def resource(
 
 
 def plan_bytes(drift: Iterable[Any] = (), changes: Iterable[Any] = (), **fields: Any) -> bytes:
+    """A plan that says of itself what Terraform would, unless it is told otherwise; a field that is ``...`` is left out."""
+    changes = list(changes)
     document = {
         "format_version": "1.2",
         "terraform_version": "1.11.4",
         "planned_values": {"root_module": {"resources": [{"values": {"id": 1}}]}},
         "resource_drift": list(drift),
-        "resource_changes": list(changes),
-        "applyable": True,
+        "resource_changes": changes,
+        "applyable": any(map(_is_shown, changes))
+        or bool(fields.get("output_changes") or fields.get("action_invocations")),
         "complete": True,
         "errored": False,
         **fields,
     }
     return json.dumps({key: value for key, value in document.items() if value is not ...}).encode()
+
+
+def _is_shown(change: Any) -> bool:
+    to_do = change.get("change", {})
+    return to_do.get("actions") != ["no-op"] or "previous_address" in change or "importing" in to_do
 
 
 def plan(drift: Iterable[Any] = (), changes: Iterable[Any] = (), **fields: Any) -> Plan:

@@ -4,7 +4,7 @@ import json
 from random import Random
 from typing import Any
 
-from hypothesis import given
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from drift.classify import Passed
@@ -62,6 +62,15 @@ def test_every_object_is_a_finding_or_is_explained(drift: list[Any], changes: li
 
 
 @given(entries(), entries())
+def test_all_that_moves_or_is_imported_is_carried_along(drift: list[Any], changes: list[Any]) -> None:
+    moved = [change | {"previous_address": "a.old"} for change in changes]
+    imported = [change | {"change": change["change"] | {"importing": {"id": "x"}}} for change in changes]
+    expected = tuple(sorted(change["address"] for change in changes))
+    assert classified(drift, moved).carried_along == classified(drift, imported).carried_along == expected
+    assert classified(drift, changes).carried_along == ()
+
+
+@given(entries(), entries())
 def test_what_deletes_is_destructive_and_never_drift_unless_it_is_made_again(
     drift: list[Any], changes: list[Any]
 ) -> None:
@@ -79,7 +88,82 @@ def test_only_what_the_state_recorded_is_ever_restored(state: Any, now: Any, aft
     for key in (now or {}) | (after or {}):
         old, current, new = ((one or {}).get(key) for one in (state, now, after))
         if not isinstance(new, dict | list) and json.dumps(new) != json.dumps(current):
-            assert json.dumps(new) == json.dumps(old) or (new is None and not old) or (old is None and not new)
+            assert json.dumps(new) == json.dumps(old) or (new is None and not old)
+
+
+MAPS = st.dictionaries(st.sampled_from("xyz"), st.sampled_from(["", "a", None]), max_size=3)
+BLOCKS = st.fixed_dictionaries({"m": SCALARS, "n": SCALARS})
+ATTRIBUTES = {
+    "p": SCALARS,
+    "q": SCALARS,
+    "tags": st.none() | MAPS,
+    "block": st.none() | BLOCKS,
+    "list": st.lists(BLOCKS, max_size=2),
+}
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> tuple[Any, Any, Any, Any]:
+    """What the state has, what is there and what the apply makes, mostly alike; and the tree of what is not known of that."""
+    sides: list[dict[str, Any]] = [{name: draw(of) for name, of in ATTRIBUTES.items()} for _ in range(3)]
+    whence = {
+        name: draw(st.sampled_from([(0, 0, 0), (0, 1, 0), (0, 1, 0), (0, 1, 1), (0, 0, 2), (0, 1, 2)]))
+        for name in ATTRIBUTES
+    }
+    state, now, after = ({name: sides[place[side]][name] for name, place in whence.items()} for side in range(3))
+    unknown: dict[str, Any] = dict.fromkeys(draw(st.sets(st.sampled_from("pq"), max_size=1)), True)
+    unknown["tags"] = dict.fromkeys(draw(st.sets(st.sampled_from("xyz"), max_size=1)), True)
+    unknown["block"] = dict.fromkeys(draw(st.sets(st.sampled_from("mn"), max_size=1)), True) if after["block"] else {}
+    known = {name: value for name, value in after.items() if unknown.get(name) is not True}
+    for name in ("tags", "block"):
+        if unknown[name]:
+            known[name] = {key: value for key, value in (known[name] or {}).items() if key not in unknown[name]}
+    return state, now, known, unknown
+
+
+def changed_paths(state: Any, now: Any, after: Any, unknown: Any) -> list[tuple[Any, Any]]:
+    """Of every path to which the apply gives another value: what the state has, and what is there. Without the code under test.
+
+    An object that comes again is one path; but a key of it that the state never had is a path of its own.
+    """
+    if unknown is True:
+        return [(state, now)]
+    if _text(now) == _text(after) and not unknown:
+        return []
+    if isinstance(after, dict) and isinstance(state, dict | None) and isinstance(now, dict | None):
+        unknown = unknown if isinstance(unknown, dict) else {}
+        keys = after | unknown | (now or {})
+        never_there = {key for key in keys if key not in (state or {})}
+        below = keys if now else never_there
+        found = [] if now or keys.keys() == never_there else [(state, now)]
+        for key in below:
+            old, current, new = ((side or {}).get(key) for side in (state, now, after))
+            found += changed_paths(old, current, new, unknown.get(key))
+        return found
+    return [(state, now)]
+
+
+@given(plans())
+def test_no_path_that_did_not_drift_gets_another_value_by_a_heal(made: tuple[Any, Any, Any, Any]) -> None:
+    state, now, after, unknown = made
+    drift, change = resource(UPDATE, state, now), resource(UPDATE, now, after, unknown=unknown)
+    for finding in classified([drift], [change]).findings:
+        event(finding.kind)
+        if finding.kind is PORTAL_DRIFT:
+            for recorded, there in changed_paths(state, now, after, unknown):
+                assert _text(recorded) != _text(there)
+
+
+@given(plans())
+def test_what_is_made_anew_has_no_value_that_the_state_never_had(made: tuple[Any, Any, Any, Any]) -> None:
+    state, _, after, unknown = made
+    [finding] = classified([resource(DELETE, state)], [resource(CREATE, None, after, unknown=unknown)]).findings
+    if finding.kind is PORTAL_DRIFT:
+        for name, value in after.items():
+            if not isinstance(value, dict | list) and value is not None:
+                assert json.dumps(value) == json.dumps(state[name])
+        for key, value in ((after["tags"] or {}) | unknown["tags"]).items():
+            assert key in (state["tags"] or {}) or value is None
 
 
 def three_or_none(state: Any, now: Any, after: Any) -> FindingKind | None:

@@ -9,6 +9,7 @@ import pytest
 
 from drift.deciding import job_of
 from drift.policy import Policy
+from drift.policy_rules import Rule, RuleAction
 from drift.situation import Unread
 from records.errors import StoreUnavailableError
 from records.faults import FaultCode, RecordKind
@@ -270,6 +271,15 @@ async def test_who_clicked_stands_in_the_findings_and_changes_no_decision(bench:
 def without_authors(check: StackCheck) -> StackCheck:
     nobody = {"changed_by": None, "changed_at": None, "client": None}
     return check.model_copy(update={"findings": tuple(found.model_copy(update=nobody) for found in check.findings)})
+
+
+async def test_what_a_policy_ignores_is_clean_and_leaves_a_trace(bench: Bench) -> None:
+    ignoring = ON.model_copy(update={"rules": (Rule(do=RuleAction.IGNORE, address=(CLICK.address,)),)})
+    check = await bench.check_of(clicked(), policy=ignoring)
+    assert check.decision is Decision.CLEAN
+    assert [line.partition(":")[0] for line in check.diagnostics] == [CLICK.address]
+    assert check.job_id is None
+    assert bench.queue.sent == []
 
 
 async def test_a_job_expires_after_the_time_that_is_given(bench: Bench) -> None:

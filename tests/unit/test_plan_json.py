@@ -1,16 +1,19 @@
 """What is read of a plan's JSON, and what is refused."""
 
+import json
 import mmap
 import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from drift.classify import classify
 from drift.masking import UNKNOWN
-from drift.plan_json import InconclusiveCode, Plan, read_plan
+from drift.plan_json import InconclusiveCode, InconclusivePlan, Plan, read_plan
 from tests.unit.plan_samples import (
     NO_OP,
+    READ,
     UPDATE,
     inconclusive,
     plan,
@@ -19,6 +22,7 @@ from tests.unit.plan_samples import (
 )
 
 SECRET = "s3cr3t-"
+GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 @pytest.mark.parametrize(
@@ -38,6 +42,19 @@ SECRET = "s3cr3t-"
         pytest.param(plan_bytes(errored=True, complete=False), InconclusiveCode.ERRORED, id="errored and not complete"),
         pytest.param(
             plan_bytes(changes=[resource()], applyable=False), InconclusiveCode.CONTRADICTORY, id="changes and not applyable"
+        ),
+        pytest.param(
+            plan_bytes(applyable=True, some_new_changes=[{"change": {"actions": ["frobnicate"]}}]),
+            InconclusiveCode.CONTRADICTORY,
+            id="something to apply, by a field of a version to come",
+        ),
+        pytest.param(
+            plan_bytes([resource()], [resource(NO_OP)], applyable=True), InconclusiveCode.CONTRADICTORY, id="drift to apply"
+        ),
+        pytest.param(
+            plan_bytes(output_changes={"o": {"actions": ["no-op"]}}, applyable=True),
+            InconclusiveCode.CONTRADICTORY,
+            id="something to apply, and an output that stays",
         ),
         pytest.param(plan_bytes(changes=[resource()] * 2), InconclusiveCode.CONTRADICTORY, id="an object named twice"),
         pytest.param(b"", InconclusiveCode.UNREADABLE, id="empty"),
@@ -76,6 +93,51 @@ def test_inconclusive(document: bytes, code: InconclusiveCode) -> None:
 )
 def test_read_all_the_same(fields: dict[str, Any]) -> None:
     assert plan(**fields).objects == ()
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        pytest.param(plan_bytes(changes=[resource(READ, mode="data")]), id="a data source that is read"),
+        pytest.param(plan_bytes(changes=[resource(NO_OP, previous_address="a.b")]), id="a move"),
+        pytest.param(plan_bytes(changes=[resource(NO_OP, importing={"id": "x"})]), id="an import"),
+        pytest.param(plan_bytes(changes=[resource(["forget"])]), id="something that is forgotten"),
+        pytest.param(plan_bytes(changes=[resource(deposed="abc")]), id="a deposed object"),
+        pytest.param(plan_bytes(output_changes={"o": {"actions": ["delete"]}}), id="an output"),
+        pytest.param(plan_bytes(action_invocations=[{"address": "action.a.b", "type": "a"}]), id="an action"),
+    ],
+)
+@pytest.mark.parametrize("has_changes", [True, None])
+def test_what_an_apply_would_do_is_seen_in_the_plan(document: bytes, has_changes: bool | None) -> None:
+    assert json.loads(document)["applyable"]
+    assert isinstance(read_plan(document, has_changes=has_changes), Plan)
+
+
+@pytest.mark.parametrize(
+    ("changes", "has_changes", "is_believed"),
+    [
+        ([], None, True),
+        ([], False, True),
+        ([], True, False),
+        ([resource()], None, True),
+        ([resource()], True, True),
+        ([resource()], False, False),
+    ],
+)
+def test_of_a_plan_that_says_nothing_of_itself_the_exit_status_is_believed(
+    changes: list[Any], has_changes: bool | None, is_believed: bool
+) -> None:
+    """Before Terraform 1.8, and OpenTofu."""
+    found = read_plan(plan_bytes(changes=changes, applyable=..., complete=...), has_changes=has_changes)
+    assert isinstance(found, Plan) == is_believed
+
+
+@pytest.mark.parametrize("path", sorted((GOLDEN / "plans").glob("*.json")), ids=lambda path: str(path.stem))
+def test_the_real_terraform_does_not_contradict_itself(path: Path) -> None:
+    expected = json.loads((GOLDEN / "plan_findings.json").read_text(encoding="utf-8"))[path.stem]["inconclusive"]
+    document = path.read_bytes()
+    found = read_plan(document, has_changes=json.loads(document)["applyable"])
+    assert (found.code if isinstance(found, InconclusivePlan) else None) == expected
 
 
 def test_nothing_refers_to_a_mapped_file() -> None:

@@ -96,6 +96,33 @@ def test_a_mark_covers_what_it_does_not_fit(value: Any, marks: Any) -> None:
     assert [(one.path, one.before, one.sensitive) for one in finding.attributes] == [("p", None, True)]
 
 
+@pytest.mark.parametrize(
+    ("secret", "echo", "is_masked"),
+    [
+        pytest.param(4711, 4711, True, id="a number"),
+        pytest.param(-4711.5, -4711.5, True, id="a number with a fraction"),
+        pytest.param(471147114711, "pin=471147114711", True, id="a number in a text"),
+        pytest.param("471147114711", 471147114711, True, id="a text that became a number"),
+        pytest.param(100, 100, False, id="a priority"),
+        pytest.param(-12.5, -12.5, False, id="three digits"),
+        pytest.param(True, True, False, id="yes or no"),
+    ],
+)
+def test_an_echo_of_a_number_is_masked(secret: Any, echo: Any, is_masked: bool) -> None:
+    """From four digits: a port that equals a secret one is hidden in that object alone."""
+    own = resource(UPDATE, {"p": secret, "q": echo}, {"p": None, "q": None}, sensitive={"p": True}, address="a.a")
+    other = resource(UPDATE, {"q": 4711}, {"q": None}, address="a.b")
+    one, two = classified([], [own, other]).findings
+    assert [(a.path, a.sensitive) for a in one.attributes] == [("p", True), ("q", is_masked)]
+    assert [a.before for a in two.attributes] == [4711]
+
+
+def test_a_long_number_is_masked_in_another_resource_too() -> None:
+    own = resource(UPDATE, {"p": 471147114711}, {"p": 1}, sensitive={"p": True}, address="a.a")
+    other = resource(UPDATE, {"q": 471147114711}, {"q": 1}, address="a.b")
+    assert "4711" not in everything_of(plan_bytes([], [own, other]))
+
+
 def test_an_echo_in_another_resource_is_masked() -> None:
     own = resource(UPDATE, {"p": SECRET + "long"}, {"p": "x"}, sensitive={"p": True}, address="a.a")
     other = resource(UPDATE, {"q": SECRET + "long"}, {"q": "y"}, address="a.b")

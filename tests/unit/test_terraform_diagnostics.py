@@ -1,6 +1,7 @@
 """What is kept of Terraform's diagnostics: where and what, and no value."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.terraform_diagnostics import MOST_DIAGNOSTICS, masked, read_diagnostics, values_of_variables
+from adapters.terraform_diagnostics import MOST_DIAGNOSTICS, WORDS, masked, read_diagnostics, values_of_variables
 from records.terraform import Diagnostic, Severity
 
 SECRET = "hunter2"
+LETTERS = "Sesamoeffnedich"
+CORE = (
+    "Ambiguous move statements", "Backend configuration block has changed", "Error acquiring the state lock",
+    "Error releasing the state lock", "Failed to get existing workspaces", "Failed to install provider from shared cache",
+    "Failed to query available provider packages", "Failed to load plugin schemas", "Failed to read variables file",
+    "Inconsistent dependency lock file", "Incorrect attribute value type", "Invalid for_each argument",
+    "Invalid multi-line string", "Invalid provider configuration", "Invalid value for input variable",
+    "Missing required argument", "Module not installed", "No value for required variable", "Not enough function arguments",
+    "Plugin did not respond",
+    "Provider produced inconsistent result after apply", "Reference to undeclared input variable",
+    "Required plugins are not installed", "Resource instance managed by newer provider version", "Resource precondition failed",
+    "Saved plan is stale", "Self-referential block", "Unsupported Terraform Core version", "Unsupported argument",
+)  # fmt: skip
+"""What Terraform 1.11 says by itself when it cannot plan."""
 
 
 def line(summary: str, *, severity: str = "error", **fields: Any) -> str:
@@ -32,14 +47,21 @@ def read(tmp_path: Path, stdout: str, stderr: str = "", *, secrets: tuple[str, .
         ("Error acquiring the state lock", "Error acquiring the state lock"),
         ("Failed to query available provider packages", "Failed to query available provider packages"),
         ('Invalid "self" reference', "Invalid … reference"),
-        ('expected sku to be one of ["Standard" "Premium"], got swordfish', "expected sku to be one of … got …"),
-        ("parsing hunter2-rest: bad number", "parsing … bad number"),
+        ('expected sku to be one of ["Standard" "Premium"], got swordfish', "expected … to be one of … got …"),
+        ("parsing hunter2-rest: bad number", "parsing …: …"),
         ('key "unfinished', "key …"),
         ("first line\nsecond line hunter", "first line"),
-        ("\x1b[31mBroken\x1b[0m thing", "Broken thing"),
-        ("creating Vault: unexpected status 403 with error: AuthorizationFailed", "creating Vault: unexpected status 403 with "
-         "error: AuthorizationFailed"),
-        ("connecting to https://user:pw@host/x?sig=abc failed", "connecting to … failed"),
+        ("\x1b[31mInvalid\x1b[0m block", "Invalid block"),
+        ("creating Vault: unexpected status 403 with error: AuthorizationFailed", "creating …: …"),
+        ("connecting to https://user:pw@host/x?sig=abc failed", "connecting to …: …"),
+        (f"creating Login: password {LETTERS} does not meet the policy", "creating Login: …"),
+        (f"Invalid client secret {LETTERS}, tenant contoso", "Invalid client secret … tenant …"),
+        (f"password {LETTERS} is too weak", "password … is too weak"),
+        ("The password PassWord is too weak", "The password … is too weak"),
+        (f"got {LETTERS} instead", "got …"),
+        ("it doesn't match (see the file's type)", "it doesn't match (see the file's type)"),
+        ("Cycle: a.b, c.d", "Cycle: …"),
+        ("Failed to load state:", "Failed to load state:"),
         ("", ""),
     ],
 )  # fmt: skip
@@ -47,8 +69,30 @@ def test_a_summary_keeps_its_words_and_no_value(said: str, kept: str) -> None:
     assert masked(said) == kept
 
 
-def test_a_known_value_is_hidden_in_any_words() -> None:
-    assert masked("The password correct horse is weak", ["correct horse"]) == "The password … is weak"
+@pytest.mark.parametrize("said", CORE)
+def test_terraforms_own_summaries_are_kept_whole(said: str) -> None:
+    assert masked(said) == said
+
+
+def test_a_known_value_is_hidden_even_in_words_that_are_kept() -> None:
+    assert masked("The password state lock is weak", ["state lock"]) == "The password … is weak"
+
+
+LETTERS_ALONE = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZäöü", min_size=8).filter(
+    lambda text: text.lower() not in {word.lower() for word in WORDS}
+)
+
+
+@given(
+    secret=LETTERS_ALONE,
+    form=st.sampled_from(
+        ["{}", "password {} is weak", "Invalid secret {}, tenant x", "({})", "a: {} b: {}", "it's {} isn't"]
+    ),
+)
+def test_no_secret_of_letters_alone_is_given_away(secret: str, form: str) -> None:
+    shown = masked(form.replace("{}", secret))
+    assert not {secret, secret.lower()} & set(re.split(r"[^\w]+", shown))
+    assert set(re.findall(r"[\w'/-]+", shown)) <= {*WORDS, *(word.capitalize() for word in WORDS), "it's", "isn't"}
 
 
 @given(
@@ -89,12 +133,32 @@ def test_codes_of_azure_are_kept_out_of_a_detail(tmp_path: Path) -> None:
 
 
 def test_errors_come_first_once_each_and_not_too_many(tmp_path: Path) -> None:
-    words = [f"no {'a' * (number + 1)}" for number in range(MOST_DIAGNOSTICS + 5)]
+    words = [f"no {word}" for word in sorted(WORDS)[: MOST_DIAGNOSTICS + 5]]
     lines = [line("old provider", severity="warning"), *map(line, words), line(words[0])]
     found = read(tmp_path, "".join(lines))
     assert [one.summary for one in found] == words[:MOST_DIAGNOSTICS]
-    found = read(tmp_path, line("late warning", severity="warning") + line("an error") + line("an error"))
-    assert [str(one) for one in found] == ["error: an error", "warning: late warning"]
+    found = read(tmp_path, line("a warning", severity="warning") + line("an error") + line("an error"))
+    assert [str(one) for one in found] == ["error: an error", "warning: a warning"]
+
+
+def test_what_a_provider_says_gives_away_nothing_and_keeps_its_codes(tmp_path: Path) -> None:
+    """As a provider made with SDK v2 does, which has all of it in the summary."""
+    text = (
+        f"creating Login {LETTERS}: unexpected status 400 with error: AuthorizationFailed: password {LETTERS} is weak"
+    )
+    heredoc = f"Invalid client secret {LETTERS}\n{LETTERS}"
+    found = read(
+        tmp_path,
+        line(text, address="azurerm_mssql_server.main", detail=f"{LETTERS}: TooManyRequests")
+        + line(heredoc, address="azurerm_key_vault.kv", severity="warning"),
+        f"Error: Failed to configure {LETTERS}\n",
+    )
+    assert LETTERS not in repr(found)
+    assert [str(one) for one in found] == [
+        "error: creating Login …: …; AuthorizationFailed; HTTP 400; TooManyRequests; azurerm_mssql_server.main",
+        "error: Failed to configure …",
+        "warning: Invalid client secret …; azurerm_key_vault.kv",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,13 @@ def test_credentials_variables_and_a_proxys_password_are_secrets() -> None:
     }  # fmt: skip
 
 
+def test_every_value_that_goes_through_by_its_name_is_a_secret() -> None:
+    named = {"GOOGLE_CREDENTIALS": "Sesamoeffnedich", "DATABRICKS_PAT": "Sesamschliessdich", "OCI_TTL": "3"}
+    told = environment({**named, "ARM_TENANT_ID": "tenant", "PATH": "/bin"}, also=tuple(named))
+    assert secrets_of(told, also=tuple(named)) == {"Sesamoeffnedich", "Sesamschliessdich"}
+    assert secrets_of(told) == frozenset()
+
+
 @pytest.mark.parametrize(
     ("state", "account", "container", "key", "workspace"),
     [
