@@ -1,4 +1,4 @@
-"""Prints what reading and orchestrating cost: ``make bench``. Every figure is a ratio to a peer or a limit of the same run.
+"""Prints what reading, orchestrating and planning cost: ``make bench``. Each figure is a ratio to a peer or a limit of the run.
 
 All of it runs on loopback, where a request costs no more than the processor time on either side; so the larger a state, the
 more (a) is in our favour. Its states are of 1 MB.
@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from adapters.bootstrap import spare_the_collector
-from bench import classifying
+from bench import classifying, plan_checks
 from bench.bundling import Packed, make_root_module, measure
 from bench.estates import BenchEstate
 from bench.reconciling import clear_results, reconcile
@@ -96,6 +96,18 @@ def _of_a_plan(file: Path) -> Iterator[Row]:
     )
 
 
+def _of_a_check(world: TerraformWorld) -> Row:
+    compared = plan_checks.measure(world)
+    ours, by_hand = statistics.median(compared.ours), statistics.median(compared.by_hand)
+    return Row(
+        f"(i) checking a stack of {plan_checks.RESOURCES} resources by a plan, in {ours:.2f} s",
+        f"{compared.ratio:.2f} times as long, {compared.seconds_more:.2f} s more (medians of {plan_checks.PAIRS} pairs)",
+        f"`terraform init`, `plan` and `show` of the same bundle by hand: {by_hand:.2f} s",
+        "≤ 1.10",
+        compared.ratio <= 1.1,
+    )
+
+
 def _seconds(rounds: list[Packed]) -> Iterator[tuple[float, float]]:
     return ((one.ours_seconds, one.zipfile_seconds) for one in rounds)
 
@@ -139,6 +151,7 @@ def _rows(world: TerraformWorld, folder: Path) -> Iterator[Row]:
     yield from _of_histories()
     yield _of_a_bundle(folder / "bundle")
     yield from _of_a_plan(folder / "plan.json")
+    yield _of_a_check(world)
 
 
 def _against_bare(world: TerraformWorld, estate: BenchEstate, *, save: bool) -> tuple[float, float, int]:

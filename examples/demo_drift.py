@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.world.sim_cloud import make_sim_cloud, using_azsim
 
-MARKETS = {"de": "Germany", "fr": "France", "uk": "United Kingdom"}
+MARKETS = ("de", "fr", "uk")
 STACK = "network"
 WHERE_TRUEUP_IS = str(Path(sys.executable).parent)
 
@@ -51,9 +51,7 @@ def main() -> None:
 
         say(f"Three markets are deployed by Terraform, and recorded by their pipelines ({estate})")
         with ThreadPoolExecutor(len(MARKETS)) as pool:
-            list(pool.map(lambda market: deploy(folder, estate, market, environment), MARKETS))
-        for number, market in enumerate(MARKETS, start=1):
-            record(folder, estate, market, number, environment)
+            list(pool.map(lambda market: run_pipeline(folder, estate, market, environment), MARKETS))
 
         say("02:14, in the portal: somebody opens the door in Germany, and tells nobody")
         cloud.change("azsim_network_security_rule.ssh-de", access="Allow")
@@ -64,6 +62,12 @@ def main() -> None:
         say("A plan of what was deployed sees it: portal drift")
         trueup(f"drift check --estate {estate}", environment)
     print(f"\n{time.monotonic() - started:.0f} s; the folder is gone again.")
+
+
+def run_pipeline(folder: Path, estate: Path, market: str, environment: dict[str, str]) -> None:
+    """What a pipeline does: `terraform apply`, then `trueup record`."""
+    deploy(folder, estate, market, environment)
+    record(folder, estate, market, environment)
 
 
 def deploy(folder: Path, estate: Path, market: str, environment: dict[str, str]) -> None:
@@ -77,15 +81,16 @@ def deploy(folder: Path, estate: Path, market: str, environment: dict[str, str])
     run(["terraform", f"-chdir={root}", "apply", "-input=false", "-auto-approve"], environment, quiet=True)
 
 
-def record(folder: Path, estate: Path, market: str, number: int, environment: dict[str, str]) -> None:
-    subscription = f"--subscription-id 00000000-0000-0000-0000-00000000000{number}"
+def record(folder: Path, estate: Path, market: str, environment: dict[str, str]) -> None:
+    subscription = f"--subscription-id 00000000-0000-0000-0000-00000000000{MARKETS.index(market) + 1}"
     where = f"--estate {estate} --bundle {folder / market} --state-key {market}/{STACK}.tfstate"
     command = f"trueup record --market {market} --stack {STACK} {where} {subscription} --release 2026.11.3"
     run(shlex.split(command), environment, quiet=True)
 
 
 def trueup(arguments: str, environment: dict[str, str]) -> None:
-    print(f"\n$ trueup {arguments}")
+    # Flushed, as what the command says goes past this process's own buffer.
+    print(f"\n$ trueup {arguments}", flush=True)
     run(["trueup", *shlex.split(arguments)], environment, quiet=False)
 
 
@@ -97,8 +102,7 @@ def run(command: list[str], environment: dict[str, str], *, quiet: bool) -> None
 
 
 def say(text: str) -> None:
-    print(f"\n\033[1m{text}\033[0m" if sys.stdout.isatty() else f"\n== {text}")
-    sys.stdout.flush()
+    print(f"\n\033[1m{text}\033[0m" if sys.stdout.isatty() else f"\n== {text}", flush=True)
 
 
 if __name__ == "__main__":

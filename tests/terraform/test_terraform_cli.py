@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from records.errors import BundleError, SettingsError
 from records.registry import StateLocation
 from records.terraform import Applied, Cause, Inconclusive, MadePlan, Severity, Step
 from records.tracker import Bundle
-from tests.world.sim_cloud import SOURCE, SimCloud, make_sim_cloud, using_azsim
+from tests.world.sim_cloud import SimCloud, make_sim_cloud, using_azsim
 from tests.world.terraform_backend import TerraformStack, TerraformWorld
 
 pytestmark = pytest.mark.terraform
@@ -48,26 +47,6 @@ resource "terraform_data" "a" {{
 """
 SLOW = 'resource "terraform_data" "slow" {\n  provisioner "local-exec" {\n    command = "sleep 71"\n  }\n}\n'
 VAULT = 'resource "azsim_key_vault" "main" {\n  name = "kv-de"\n  resource_group_name = "rg-de"\n}\n'
-PLANS_IN_A_PROCESS = """
-import asyncio, json, sys
-from pathlib import Path
-from adapters.terraform_cli import TerraformCli, TerraformOptions
-from adapters.terraform_environment import FolderStates
-from records.registry import StateLocation
-from records.terraform import MadePlan
-from records.tracker import Bundle
-async def main(told):
-    states = FolderStates(root=Path(told["estate"]), container="tfstate")
-    planner = TerraformCli(TerraformOptions(
-        states=states, work_folder=Path(told["work"]), shared_providers=Path(told["shared"])))
-    bundle = Bundle(blob="b", sha256=told["sha256"])
-    content = Path(told["content"]).read_bytes()
-    async with planner.deployed(content=content, bundle=bundle, state=StateLocation(key="hub.tfstate")) as module:
-        plan = await module.plan()
-        assert isinstance(plan, MadePlan), plan
-        assert not plan.has_changes
-asyncio.run(main(json.loads(sys.argv[1])))
-"""
 APPLIES_IN_A_PROCESS = """
 import asyncio, json, sys
 from pathlib import Path
@@ -532,45 +511,3 @@ async def test_a_click_in_the_portal_is_in_the_plan_and_no_secret_is_left(
         assert [one["address"] for one in shown(plan)["resource_drift"]] == ["azsim_key_vault.main"]
     assert modes_in(work) == []
     assert not runs_with(str(work))
-
-
-async def test_six_processes_share_providers_which_are_put_in_place_once_and_whole(
-    cloud: SimCloud, tmp_path: Path, work: Path
-) -> None:
-    made = deploy_on_disk(tmp_path, tmp_path / "deployed", using_azsim() + VAULT, name="hub.tfstate")
-    (tmp_path / "content").write_bytes(made.content)
-    zip_the_mirror(cloud)
-    shared = tmp_path / "shared"
-    told = {
-        "estate": str(tmp_path), "work": str(work), "shared": str(shared), "content": str(tmp_path / "content"),
-        "sha256": made.bundle.sha256,
-    }  # fmt: skip
-    running = [
-        await asyncio.create_subprocess_exec(
-            sys.executable, "-c", PLANS_IN_A_PROCESS, json.dumps(told), stderr=asyncio.subprocess.PIPE
-        )
-        for _ in range(6)
-    ]
-    ended = await asyncio.gather(*(process.communicate() for process in running))
-    assert [process.returncode for process in running] == [0] * 6, ended
-    (package,) = (shared / SOURCE / "1.0.0").iterdir()
-    before = {path: path.stat().st_mtime_ns for path in package.rglob("*")}
-    (archive,) = (cloud.folder / "mirror" / SOURCE).glob("*.zip")
-    archive.write_bytes(b"no provider is here any more, only its version is")
-    options = TerraformOptions(
-        states=FolderStates(root=tmp_path, container="tfstate"), work_folder=work, shared_providers=shared
-    )
-    location = StateLocation(key="hub.tfstate")
-    async with TerraformCli(options).deployed(content=made.content, bundle=made.bundle, state=location) as module:
-        assert isinstance(await module.plan(), MadePlan)
-    assert {path: path.stat().st_mtime_ns for path in package.rglob("*")} == before
-
-
-def zip_the_mirror(cloud: SimCloud) -> None:
-    """The mirror in its packed layout, out of which Terraform unpacks instead of linking."""
-    top = cloud.folder / "mirror" / SOURCE
-    (platform,) = (top / "1.0.0").iterdir()
-    (launcher,) = platform.iterdir()
-    with zipfile.ZipFile(top / f"terraform-provider-azsim_1.0.0_{platform.name}.zip", "w") as archive:
-        archive.write(launcher, launcher.name)
-    shutil.rmtree(top / "1.0.0")
