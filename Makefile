@@ -11,7 +11,7 @@ WORKER := $(VENV)/worker
 
 help:
 	@echo 'make demo        reconcile examples/estate and print the report (needs Python alone)'
-	@echo 'make demo-drift  deploy three markets, click in the portal, find the click (needs Terraform on the PATH)'
+	@echo 'make demo-drift  deploy three markets, click in the portal, find the click, heal it (needs Terraform on the PATH)'
 	@echo 'make test        install what the tests need, lint, and run them all (needs Node 20 for Azurite; Terraform for the'
 	@echo '                 tests that use it)'
 	@echo 'make unit        the tests that need neither Azurite nor Terraform'

@@ -10,7 +10,18 @@ import typer
 from rich.console import Console
 
 from adapters.bootstrap import discard_stdout, spare_the_collector
-from commands import accept, adopt, drift_check, reconcile, record, repair
+from commands import (
+    accept,
+    adopt,
+    drift_check,
+    drift_heal,
+    drift_history,
+    drift_holds,
+    drift_levers,
+    reconcile,
+    record,
+    repair,
+)
 from records.errors import RecordError, StoreError, TrueupError
 from records.runs import EXIT_RUN_FAILED
 from records.store_faults import told
@@ -56,6 +67,14 @@ drift = typer.Typer(
     pretty_exceptions_enable=False,
 )
 drift.command(epilog=drift_check.EXAMPLE)(drift_check.check)
+drift.command(epilog=drift_heal.EXAMPLE)(drift_heal.heal)
+drift.command(epilog=drift_holds.EXAMPLE)(drift_holds.holds)
+drift.command(epilog=drift_history.EXAMPLE)(drift_history.history)
+drift.command(epilog=drift_levers.APPROVE_EXAMPLE)(drift_levers.approve)
+drift.command(epilog=drift_levers.REJECT_EXAMPLE)(drift_levers.reject)
+drift.command(epilog=drift_levers.RETRY_EXAMPLE)(drift_levers.retry)
+drift.command(epilog=drift_levers.PAUSE_EXAMPLE)(drift_levers.pause)
+drift.command(epilog=drift_levers.RESUME_EXAMPLE)(drift_levers.resume)
 app.add_typer(drift, name="drift")
 
 

@@ -1,48 +1,35 @@
 """Door 1, Azure: binds triggers to `reconcile.service` and `drift.service`, which decide, and their answers to HTTP."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from datetime import timedelta
-from typing import Final, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import azure.durable_functions as df
 import azure.functions as func
 
-from adapters.bootstrap import OpenedOnce, open_azure_estate, spare_the_collector, utc_now
-from adapters.drift_bootstrap import open_azure_drift_stores, terraform_options
+from adapters.bootstrap import OpenedOnce, spare_the_collector, utc_now
 from adapters.durable_engine import DurableEngine
-from adapters.outcome_spool import OutcomeSpool
 from adapters.settings import load_settings
 from adapters.telemetry import configure_watchers, invocation_span
-from adapters.terraform_cli import TerraformCli
-from drift.concluding import Queueing
-from drift.observing import StackObserver
-from drift.policy import Limits
-from drift.policy_reading import read_policy
+from answering.answers import Answer, answered
+from assembly.services import open_check_service, open_heal_service, open_service
 from drift.service import checking as plan_checking
 from drift.service import finishing as plan_finishing
+from drift.service import healing, levers_http
 from drift.service import planning as plan_planning
 from drift.service import starting as plan_starting
 from drift.service.functions import CHECK_ON_SCHEDULE, PLAN_CHECKS
-from drift.service.service import CheckService
 from lanes import messages
 from lanes import planning as lane_planning
 from lanes.activities import Activities
 from lanes.orchestration import LaneRun, Steps
-from reconcile.market import MarketReconciler, Rules
 from reconcile.service import answers, asking, checking, finishing, planning, starting
 from reconcile.service.orchestration import RECONCILIATION
 from reconcile.service.schedule import TICK, Schedule, daily_schedule, fired_schedule
-from reconcile.service.service import Service
 from records.engine import Message, RunRequest
 from records.errors import SettingsError
+from records.heals import POISON_QUEUE, QUEUE
 from records.plan_checks import market_and_stack
-from records.results import Run
 from records.runs import AnyRunRow
-from records.version import VERSION
-
-_MIB: Final = 1024**2
 
 OpenedT = TypeVar("OpenedT")
 MessageT = TypeVar(
@@ -57,11 +44,6 @@ ReplyT = TypeVar("ReplyT")
 
 settings = load_settings()
 watchers = configure_watchers(settings)
-rules = Rules(
-    in_flight_minutes=settings.in_flight_minutes,
-    reread_delay_seconds=settings.reread_delay_seconds,
-    retention_days=settings.retention_days,
-)
 spare_the_collector()
 
 
@@ -77,69 +59,9 @@ def _schedule() -> Schedule:
 schedule = _schedule()
 
 
-@asynccontextmanager
-async def _open_service() -> AsyncIterator[Service]:
-    async with open_azure_estate(settings) as estate:
-        yield Service(
-            records=estate.records,
-            results=estate.results,
-            runs=estate.runs,
-            work=estate.work,
-            reports=estate.reports,
-            telemetry=watchers.runs,
-            new_spool=OutcomeSpool,
-            rules=rules,
-            schedule=schedule,
-            width=settings.fan_out_width,
-            market_limit_seconds=settings.market_limit_seconds,
-            version=VERSION,
-            clock=utc_now,
-        )
-
-
-@asynccontextmanager
-async def _open_check_service() -> AsyncIterator[CheckService]:
-    async with open_azure_estate(settings) as estate, open_azure_drift_stores(estate, settings) as stores:
-        yield CheckService(
-            records=estate.records,
-            observer=StackObserver(
-                judge=MarketReconciler(
-                    records=estate.records,
-                    results=estate.results,
-                    run=Run.named_by(utc_now()),
-                    rules=rules,
-                    clock=utc_now,
-                ),
-                records=estate.records,
-                planner=TerraformCli(terraform_options(settings, estate_folder=None)),
-                bundle_max_bytes=settings.bundle_max_mib * _MIB,
-                plan_limit_seconds=settings.plan_limit_seconds,
-                clock=utc_now,
-            ),
-            read_policy=lambda: read_policy(
-                stores.policy,
-                mode=settings.heal_mode,
-                limits=Limits.model_validate(settings, from_attributes=True),
-            ),
-            changes=stores.changes,
-            checks=stores.checks,
-            queueing=Queueing(
-                ledger=stores.ledger,
-                queue=stores.queue,
-                expires_after=timedelta(minutes=settings.heal_expires_minutes),
-            ),
-            runs=stores.check_runs,
-            work=stores.check_work,
-            telemetry=watchers.checks,
-            width=settings.plan_check_width,
-            plans_here=asyncio.Semaphore(settings.plans_per_instance),
-            kept_for=timedelta(days=settings.retention_days),
-            clock=utc_now,
-        )
-
-
-service = OpenedOnce(_open_service)
-check_service = OpenedOnce(_open_check_service)
+service = OpenedOnce(lambda: open_service(settings, watchers.runs, schedule, clock=utc_now))
+check_service = OpenedOnce(lambda: open_check_service(settings, watchers.checks, clock=utc_now))
+heal_service = OpenedOnce(lambda: open_heal_service(settings, watchers.heals, clock=utc_now))
 app = df.DFApp(http_auth_level=func.AuthLevel.FUNCTION)
 
 
@@ -147,8 +69,8 @@ def _engine(client: df.DurableOrchestrationClient) -> DurableEngine:
     return DurableEngine(client, orchestrator=RECONCILIATION.functions.run)
 
 
-async def _respond(answer: Awaitable[answers.Answer]) -> func.HttpResponse:
-    given = await answers.answered(answer)
+async def _respond(answer: Awaitable[Answer]) -> func.HttpResponse:
+    given = await answered(answer)
     return func.HttpResponse(
         given.body, status_code=given.status, headers=dict(given.headers), mimetype=given.media_type
     )
@@ -178,7 +100,7 @@ async def start_run(
 ) -> func.HttpResponse:
     """POST /api/reconcile: a run on demand."""
 
-    async def answer() -> answers.Answer:
+    async def answer() -> Answer:
         return await answers.answer_start(
             await service(), _engine(client), body=req.get_body(), api_url=asking.api_url_of(req.url)
         )
@@ -195,7 +117,7 @@ async def get_run(
 ) -> func.HttpResponse:
     """GET /api/runs/{run_id}: how far it is, and what it came to."""
 
-    async def answer() -> answers.Answer:
+    async def answer() -> Answer:
         return await answers.answer_run(await service(), _engine(client), run_id=req.route_params["run_id"])
 
     with invocation_span("get_run", context.trace_context):
@@ -207,7 +129,7 @@ async def get_run(
 async def get_market(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     """GET /api/markets/{market}: what runs there, since when verified, with the evidence."""
 
-    async def answer() -> answers.Answer:
+    async def answer() -> Answer:
         return await answers.answer_market(await service(), market=req.route_params.get("market", ""))
 
     with invocation_span("get_market", context.trace_context):
@@ -219,7 +141,7 @@ async def get_market(req: func.HttpRequest, context: func.Context) -> func.HttpR
 async def get_health(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     """GET /api/health: whether what trueup stands on answers."""
 
-    async def answer() -> answers.Answer:
+    async def answer() -> Answer:
         return await answers.answer_health(await service())
 
     with invocation_span("get_health", context.trace_context):
@@ -303,3 +225,36 @@ async def check_plans_on_schedule(
     """Starts the plan checks of the estate, where none are in work."""
     with invocation_span(CHECK_ON_SCHEDULE, context.trace_context):
         await plan_starting.start_scheduled(DurableEngine(client, orchestrator=PLAN_CHECKS.functions.run), utc_now)
+
+
+@app.function_name(healing.HEAL)
+@app.queue_trigger(arg_name="message", queue_name=QUEUE, connection=healing.QUEUE_CONNECTION)
+async def heal_stack(message: func.QueueMessage, context: func.Context) -> None:
+    """Takes a heal from the queue. Raising, it has the host try the message again, and in the end move it to the next queue."""
+    with invocation_span(healing.HEAL, context.trace_context):
+        await healing.heal_message(await heal_service(), message.get_body())
+
+
+@app.function_name(healing.FAIL)
+@app.queue_trigger(arg_name="message", queue_name=POISON_QUEUE, connection=healing.QUEUE_CONNECTION)
+async def heal_poison(message: func.QueueMessage, context: func.Context) -> None:
+    """Ends a heal whose message has failed as often as it may."""
+    with invocation_span(healing.FAIL, context.trace_context):
+        await healing.fail_message(await heal_service(), message.get_body())
+
+
+def _bind_lever(route: levers_http.Route) -> None:
+    @app.function_name(route.function)
+    @app.route(route=route.path, methods=[route.method])
+    async def lever(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        async def answer() -> Answer:
+            job_id = req.route_params.get("job", "")
+            asked = levers_http.Asked(body=req.get_body(), job_id=job_id, query=req.params)
+            return await route.answer(await heal_service(), asked)
+
+        with invocation_span(route.function, context.trace_context):
+            return await _respond(answer())
+
+
+for lever_route in levers_http.ROUTES:
+    _bind_lever(lever_route)

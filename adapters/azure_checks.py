@@ -1,45 +1,38 @@
 """Plan checks in Azure Table Storage.
 
 Table ``planchecks``: a partition a market, with the rows ``latest:{stack}`` and ``history:{stack}:{newest first}:{run}``, both
-written in one entity-group transaction. A check is JSON, compressed, and goes on in ``check_1``, ``check_2``, … where it is
-larger than a property may be (64 KiB); what people look for is in columns of its own.
+written in one entity-group transaction. A check is JSON in the columns ``check``, ``check_1``, … (`adapters.table_parts`);
+what people look for is in columns of its own. The partition ``!latest``, as no market can be called, has a row
+``{market}:{stack}`` for each stack with the sketch of its latest, so that all of them are one range of keys.
 """
 
-import gzip
-import zlib
-from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 from azure.core import MatchConditions
-from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError
 from azure.data.tables import TableEntity
 from azure.data.tables.aio import TableClient, TableServiceClient
-from pydantic import ValidationError
 
 from adapters.azure_errors import service_code, translated
-from adapters.azure_tables import (
-    PLAN_CHECKS_TABLE,
-    REPLACE,
-    TABLE_MISSING,
-    Operation,
-    delete_rows,
-    reading,
-    submit,
-)
+from adapters.azure_tables import REPLACE, TABLE_MISSING, Operation, delete_rows, reading, submit
 from adapters.check_shrinking import ever_smaller
-from adapters.table_keys import HISTORY, LATEST, history_key, latest_key, market_key, starting_with
+from adapters.table_keys import HISTORY, history_key, latest_key, market_key, starting_with
+from adapters.table_names import PLAN_CHECKS_TABLE
+from adapters.table_parts import MOST_PARTS, joined, parted
 from records.errors import StoreUnavailableError
-from records.plan_checks import StoredCheck
+from records.plan_checks import CheckSketch, StoredCheck
 from records.results import Run
 
-_PART_BYTES: Final = 60_000
-_MOST_PARTS: Final = 6
-"""Twice these in base64, as the transaction sends them, are less than 1 MiB: beyond, aiohttp warns that a body holds up
-everything else."""
+SKETCHES_PARTITION: Final = "!latest"
+_CHECK: Final = "check"
+_SKETCH: Final = "sketch"
+_MOST_PARTS: Final = MOST_PARTS // 2
+"""A transaction has the check twice."""
 _SAVE_ATTEMPTS: Final = 5
 _WRITTEN_BY_ANOTHER_RUN: Final = {"UpdateConditionNotSatisfied", "EntityAlreadyExists", "ResourceNotFound"}
+_ABSENT: Final = {"ResourceNotFound", "EntityNotFound", TABLE_MISSING}
 _RANGE: Final = "PartitionKey eq @partition and RowKey ge @first and RowKey lt @end"
 _ROWS_PER_PAGE: Final = 100
 
@@ -52,45 +45,32 @@ class AzureCheckStore:
         self._table: TableClient = service.get_table_client(PLAN_CHECKS_TABLE)
 
     async def save_check(self, *, stored: StoredCheck) -> None:
-        columns = _columns(stored)
-        market, stack = stored.check.market, stored.check.stack
+        """The sketch goes first: whoever dies between the two is not found by `check_of_run`, and does both again."""
+        columns, stack = _columns(stored), stored.check.stack
+        check = columns | {"PartitionKey": market_key(stored.check.market)} | _check_parts(stored)
         key = history_key(stack, started_at=stored.run_started_at, run_id=stored.run_id)
-        history: Operation = ("upsert", columns | {"RowKey": key}, REPLACE)
-        latest = columns | {"RowKey": latest_key(stack)}
-        with translated(PLAN_CHECKS_TABLE):
-            for _ in range(_SAVE_ATTEMPTS):
-                try:
-                    present = await self._row(market, latest_key(stack), select=["RowKey", "run_started_at"])
-                    is_late = present is not None and _is_newer(present, stored)
-                    await submit(self._table, [history] if is_late else [history, _in_place_of(present, latest)])
-                    return
-                except HttpResponseError as error:
-                    if service_code(error) == TABLE_MISSING:
-                        await self._service.create_table_if_not_exists(PLAN_CHECKS_TABLE)
-                    elif service_code(error) not in _WRITTEN_BY_ANOTHER_RUN:
-                        raise
-        raise StoreUnavailableError(
-            PLAN_CHECKS_TABLE, f"other runs kept writing {stored.check.name} at the same moment"
+        await self._keep_latest(stored, columns | _sketch_key(stored.check.market, stack) | _sketch_parts(stored))
+        await self._keep_latest(
+            stored, check | {"RowKey": latest_key(stack)}, along=[("upsert", check | {"RowKey": key}, REPLACE)]
         )
 
     async def check_of_run(self, *, run: Run, market: str, stack: str) -> StoredCheck | None:
         with translated(PLAN_CHECKS_TABLE):
-            row = await self._row(market, history_key(stack, started_at=run.started_at, run_id=run.run_id))
+            key = history_key(stack, started_at=run.started_at, run_id=run.run_id)
+            row = await self._row(market_key(market), key)
         return _stored(row) if row else None
 
     async def latest_of_stack(self, *, market: str, stack: str) -> StoredCheck | None:
         with translated(PLAN_CHECKS_TABLE):
-            row = await self._row(market, latest_key(stack))
+            row = await self._row(market_key(market), latest_key(stack))
         return _stored(row) if row else None
 
-    async def latest(self) -> AsyncIterator[StoredCheck]:
-        """Two requests a market, each where an index leads: a filter over all partitions would read their history too."""
+    async def sketches(self) -> AsyncIterator[CheckSketch]:
+        rows = self._table.query_entities("PartitionKey eq @partition", parameters={"partition": SKETCHES_PARTITION})
         with reading(PLAN_CHECKS_TABLE):
-            async for partition in self._partitions():
-                async for row in self._rows(partition, starting_with(LATEST)):
-                    stored = _stored(row)
-                    if stored:
-                        yield stored
+            async for row in rows:
+                if sketch := _sketch(row):
+                    yield sketch
 
     async def history_of_stack(self, *, market: str, stack: str) -> AsyncIterator[StoredCheck]:
         with reading(PLAN_CHECKS_TABLE):
@@ -100,9 +80,12 @@ class AzureCheckStore:
                     yield stored
 
     async def forget(self, *, market: str, stack: str) -> None:
+        """The sketch goes last, as who forgets finds the stack by it."""
+        sketch = _sketch_key(market, stack)
         with reading(PLAN_CHECKS_TABLE):
             # The SDK takes a row that is not there for deleted.
             await self._table.delete_entity(market_key(market), latest_key(stack))
+            await self._table.delete_entity(sketch["PartitionKey"], sketch["RowKey"])
 
     async def prune(self, *, started_before: datetime) -> int:
         first, end = starting_with(HISTORY)
@@ -118,8 +101,8 @@ class AzureCheckStore:
         return removed
 
     async def _partitions(self) -> AsyncIterator[str]:
-        """Every market's, each found behind the one before."""
-        partition = await self._next_partition("")
+        """Every market's, each found behind the one before; they all sort behind that of the sketches."""
+        partition = await self._next_partition(SKETCHES_PARTITION)
         while partition:
             yield partition
             partition = await self._next_partition(partition)
@@ -141,17 +124,39 @@ class AzureCheckStore:
         )
         return rows
 
-    async def _row(self, market: str, key: str, *, select: list[str] | None = None) -> TableEntity | None:
-        with suppress(ResourceNotFoundError):
-            return await self._table.get_entity(market_key(market), key, select=select)
+    async def _keep_latest(self, stored: StoredCheck, row: dict[str, Any], *, along: Sequence[Operation] = ()) -> None:
+        """Writes a row, unless a later run's is there, in one transaction with what is written in any case."""
+        with translated(PLAN_CHECKS_TABLE):
+            for _ in range(_SAVE_ATTEMPTS):
+                try:
+                    present = await self._row(row["PartitionKey"], row["RowKey"], select=["RowKey", "run_started_at"])
+                    is_late = present is not None and _is_newer(present, stored)
+                    operations = [*along] if is_late else [*along, _in_place_of(present, row)]
+                    if operations:
+                        await submit(self._table, operations)
+                    return
+                except HttpResponseError as error:
+                    if service_code(error) == TABLE_MISSING:
+                        await self._service.create_table_if_not_exists(PLAN_CHECKS_TABLE)
+                    elif service_code(error) not in _WRITTEN_BY_ANOTHER_RUN:
+                        raise
+        raise StoreUnavailableError(
+            PLAN_CHECKS_TABLE, f"other runs kept writing {stored.check.name} at the same moment"
+        )
+
+    async def _row(self, partition: str, key: str, *, select: list[str] | None = None) -> TableEntity | None:
+        try:
+            return await self._table.get_entity(partition, key, select=select)
+        except HttpResponseError as error:
+            # A 404 of any other kind, as of a gateway, does not say that the stack was never checked.
+            if service_code(error) not in _ABSENT:
+                raise
         return None
 
 
 def _columns(stored: StoredCheck) -> dict[str, Any]:
     check = stored.check
-    parts = _parts(stored)
     return {
-        "PartitionKey": market_key(check.market),
         "stack": check.stack,
         "run_id": stored.run_id,
         "run_started_at": stored.run_started_at,
@@ -159,33 +164,48 @@ def _columns(stored: StoredCheck) -> dict[str, Any]:
         "reason": str(check.reason) if check.reason else None,
         "verdict": str(check.verdict) if check.verdict else None,
         "job_id": check.job_id,
-        "parts": len(parts),
-        **{_column(number): part for number, part in enumerate(parts)},
     }
 
 
-def _parts(stored: StoredCheck) -> list[bytes]:
+def _check_parts(stored: StoredCheck) -> dict[str, Any]:
     """Raises:
     StoreUnavailableError: a row takes it in no form.
     """
     for form in ever_smaller(stored):
-        # Without a time of its own, so that the same check gives the same bytes.
-        content = gzip.compress(form.model_dump_json().encode(), mtime=0)
-        if len(content) <= _MOST_PARTS * _PART_BYTES:
-            return [content[start : start + _PART_BYTES] for start in range(0, len(content), _PART_BYTES)]
-    raise StoreUnavailableError(PLAN_CHECKS_TABLE, f"the check of {stored.check.name} is larger than a row may be")
+        columns = parted(form.model_dump_json(), column=_CHECK, most_parts=_MOST_PARTS)
+        if columns is not None:
+            return columns
+    raise _is_too_large(stored)
+
+
+def _sketch_parts(stored: StoredCheck) -> dict[str, Any]:
+    """All of it, fingerprints too: they are in the check as well, which has half the room."""
+    columns = parted(stored.sketch().model_dump_json(), column=_SKETCH)
+    if columns is None:
+        raise _is_too_large(stored)
+    return columns
+
+
+def _is_too_large(stored: StoredCheck) -> StoreUnavailableError:
+    return StoreUnavailableError(PLAN_CHECKS_TABLE, f"the check of {stored.check.name} is larger than a row may be")
+
+
+def _sketch_key(market: str, stack: str) -> dict[str, str]:
+    return {"PartitionKey": SKETCHES_PARTITION, "RowKey": f"{market_key(market)}:{stack}"}
 
 
 def _stored(row: Mapping[str, Any]) -> StoredCheck | None:
     try:
-        content = b"".join(row[_column(number)] for number in range(row["parts"]))
-        return StoredCheck.model_validate_json(gzip.decompress(content))
-    except (KeyError, TypeError, OSError, EOFError, zlib.error, ValidationError):
+        return StoredCheck.model_validate_json(joined(row, column=_CHECK))
+    except ValueError:
         return None
 
 
-def _column(number: int) -> str:
-    return f"check_{number}" if number else "check"
+def _sketch(row: Mapping[str, Any]) -> CheckSketch | None:
+    try:
+        return CheckSketch.model_validate_json(joined(row, column=_SKETCH))
+    except ValueError:
+        return None
 
 
 def _is_newer(row: TableEntity, than: StoredCheck) -> bool:

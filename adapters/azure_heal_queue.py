@@ -16,7 +16,7 @@ from records.errors import StoreUnavailableError
 from records.heals import QUEUE, HealJob
 from records.ports import Clock
 
-_QUEUE_MISSING: Final = "QueueNotFound"
+QUEUE_MISSING: Final = "QueueNotFound"
 _QUEUE_EXISTS: Final = "QueueAlreadyExists"
 _NOT_TAKEN: Final = frozenset({429, 503})
 """Throttled, or busy (https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes). A 500 or 504 says that
@@ -48,26 +48,37 @@ class AzureHealQueue:
         self._queue: QueueClient = service.get_queue_client(QUEUE, message_encode_policy=TextBase64EncodePolicy())
         self._clock = clock
 
-    async def send(self, *, job: HealJob) -> None:
+    async def send(self, *, job: HealJob, delay_seconds: int = 0) -> None:
         message = to_message(job).decode()
         seconds_left = int((job.expires_at - self._clock()).total_seconds())
-        if seconds_left < 1:
-            raise StoreUnavailableError(QUEUE, f"job {job.job_id} expired before its message was sent")
+        if seconds_left <= delay_seconds:
+            raise StoreUnavailableError(QUEUE, f"job {job.job_id} expires before a worker could find its message")
         with translated(QUEUE):
-            try:
-                await self._queue.send_message(message, time_to_live=seconds_left)
-            except HttpResponseError as error:
-                if service_code(error) != _QUEUE_MISSING:
-                    raise
-                await self._make_queue()
-                await self._queue.send_message(message, time_to_live=seconds_left)
+            await put_message(self._queue, message, time_to_live=seconds_left, visibility_timeout=delay_seconds)
 
-    async def _make_queue(self) -> None:
-        try:
-            await self._queue.create_queue()
-        except HttpResponseError as error:
-            if service_code(error) != _QUEUE_EXISTS:
-                raise
+
+async def put_message(queue: QueueClient, message: str, *, time_to_live: int, visibility_timeout: int = 0) -> None:
+    """Puts a message into a queue, which is made where it is missing. Times are seconds; a life of -1 has no end.
+
+    Raises:
+        AzureError: the queue did not take it, as far as is known.
+    """
+    times = {"time_to_live": time_to_live, "visibility_timeout": visibility_timeout}
+    try:
+        await queue.send_message(message, **times)
+    except HttpResponseError as error:
+        if service_code(error) != QUEUE_MISSING:
+            raise
+        await _make(queue)
+        await queue.send_message(message, **times)
+
+
+async def _make(queue: QueueClient) -> None:
+    try:
+        await queue.create_queue()
+    except HttpResponseError as error:
+        if service_code(error) != _QUEUE_EXISTS:
+            raise
 
 
 def connect_with_identity(

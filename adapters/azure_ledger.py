@@ -1,10 +1,12 @@
 """The ledger of heals in Azure Table Storage.
 
-Table ``heals``: a partition a market, with the rows ``{stack}:{job id}``, so that a stack's jobs are one range of keys. What
-people look for is in columns of its own; jobs are few, so all that are open are found by a filter on ``step``.
+Table ``heals``: a partition a market, with the rows ``{stack}:{job id}``, so that a stack's jobs are one range of keys. A row
+is JSON in the columns ``row``, ``row_1``, … (`adapters.table_parts`); what people look for is in columns of its own. The
+partition ``!levers``, as no market can be called, has the pauses that are in force and every use of a lever
+(`adapters.azure_levers`).
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 from uuid import uuid4
 
@@ -14,112 +16,164 @@ from azure.data.tables import TableEntity
 from azure.data.tables.aio import TableClient, TableServiceClient
 
 from adapters.azure_errors import service_code, translated
-from adapters.azure_tables import HEALS_TABLE, REPLACE, TABLE_MISSING, Operation, submit
-from adapters.heal_messages import to_message
-from adapters.table_keys import market_key
-from records.errors import StoreUnavailableError
-from records.heals import HealJob, HealRow, HealStep, Opening
+from adapters.azure_levers import LEVERS_PARTITION, AzureLevers
+from adapters.azure_tables import REPLACE, TABLE_MISSING, Operation, reading, submitted
+from adapters.table_keys import market_key, starting_with
+from adapters.table_names import HEALS_TABLE
+from adapters.table_parts import joined, parted
+from records.drift_ports import Kept
+from records.errors import BlobChangedError, StoreUnavailableError
+from records.heal_ledger import HealRow, LeverUse
 
-_MADE_BY_ANOTHER: Final = "EntityAlreadyExists"
-_CHANGED_BY_ANOTHER: Final = {"UpdateConditionNotSatisfied", "ResourceNotFound"}
+_ROW: Final = "row"
+_REFUSED: Final = {"EntityAlreadyExists", "UpdateConditionNotSatisfied", "ResourceNotFound"}
 _ABSENT: Final = {"ResourceNotFound", "EntityNotFound", TABLE_MISSING}
+_ROWS_PER_PAGE: Final = 100
 
 
 class AzureHealLedger:
     """A `HealLedger` on a storage account's tables.
 
-    Each opening has an id of its own in the row, by which it knows its own work again where the answer to it was lost.
+    Each write has an id of its own in the row, by which it knows its own work again where the answer to it was lost. Only where
+    another has replaced that row before it looked does it say that nothing was written, and is wrong.
     """
 
     def __init__(self, service: TableServiceClient) -> None:
         self._service = service
         self._table: TableClient = service.get_table_client(HEALS_TABLE)
+        self._levers = AzureLevers(service)
 
-    async def open_job(self, *, job: HealJob, run_id: str) -> Opening:
-        columns = _columns(job, run_id)
+    async def row(self, *, market: str, stack: str, job_id: str) -> Kept | None:
         with translated(HEALS_TABLE):
-            if await self._is_done(("create", columns, {}), unless={_MADE_BY_ANOTHER}):
-                return Opening.OPENED
-            present = await self._entity(job.market, job.stack, job.job_id)
-            if present is not None and not _is_by(columns, present) and _has_expired(present, job):
-                unchanged = {"etag": present.metadata["etag"], "match_condition": MatchConditions.IfNotModified}
-                if await self._is_done(("update", columns, REPLACE | unchanged), unless=_CHANGED_BY_ANOTHER):
-                    return Opening.OPENED
-                present = await self._entity(job.market, job.stack, job.job_id)
-        return Opening.OPENED if present is not None and _is_by(columns, present) else Opening.ALREADY_OPEN
+            entity = await self._entity(market_key(market), _key(stack, job_id))
+        return _kept(entity) if entity else None
 
-    async def job(self, *, market: str, stack: str, job_id: str) -> HealRow | None:
+    async def put(self, *, row: HealRow, replaces: str | None) -> str:
+        columns = _columns(row)
         with translated(HEALS_TABLE):
-            entity = await self._entity(market, stack, job_id)
-        if entity is None:
-            return None
-        row = _row(entity)
-        if row is None:
-            raise StoreUnavailableError(HEALS_TABLE, f"this version cannot read the row of job {job_id}")
-        return row
+            etag = await self._etag_of_written(_write(columns, replaces))
+            if etag is None:
+                # So is a request refused that did its work, whose answer was lost, and that was sent again.
+                present = await self._entity(columns["PartitionKey"], columns["RowKey"])
+                etag = present.metadata["etag"] if present and present.get("write") == columns["write"] else None
+        if etag is None:
+            raise BlobChangedError(
+                HEALS_TABLE, f"the row of job {row.job.job_id} is not the one that was to be replaced"
+            )
+        return etag
 
-    async def _is_done(self, operation: Operation, *, unless: set[str]) -> bool:
-        """Does it, or leaves it where another was first."""
+    async def find(self, *, job_id: str) -> Kept | None:
+        """Reads the whole table, as no index leads there; jobs are few."""
+        with reading(HEALS_TABLE):
+            async for entity in self._entities(
+                "PartitionKey gt @levers and job_id eq @job", {"levers": LEVERS_PARTITION, "job": job_id}
+            ):
+                return _kept(entity)
+        return None
+
+    async def of_stack(self, *, market: str, stack: str) -> AsyncIterator[HealRow]:
+        first, end = starting_with(stack)
+        keys = {"partition": market_key(market), "first": first, "end": end}
+        with reading(HEALS_TABLE):
+            async for entity in self._entities(
+                "PartitionKey eq @partition and RowKey ge @first and RowKey lt @end", keys
+            ):
+                yield _kept(entity).row
+
+    async def rows(self) -> AsyncIterator[HealRow]:
+        with reading(HEALS_TABLE):
+            # Every market's name sorts behind it.
+            async for entity in self._entities("PartitionKey gt @levers", {"levers": LEVERS_PARTITION}):
+                if row := _row(entity):
+                    yield row
+
+    async def pauses(self) -> Sequence[LeverUse]:
+        return await self._levers.pauses()
+
+    async def pull(self, *, use: LeverUse) -> None:
+        await self._levers.pull(use)
+
+    def uses(self) -> AsyncIterator[LeverUse]:
+        return self._levers.uses()
+
+    async def _etag_of_written(self, operation: Operation) -> str | None:
+        """Of the row that it wrote; None where it was refused because of the row that is there, or is not."""
         try:
-            await self._submit(operation)
+            return await self._submitted(operation)
         except HttpResponseError as error:
-            if service_code(error) not in unless:
+            if service_code(error) not in _REFUSED:
                 raise
-            return False
-        return True
+        return None
 
-    async def _submit(self, operation: Operation) -> None:
+    async def _submitted(self, operation: Operation) -> str:
         try:
-            await submit(self._table, [operation])
+            answers = await submitted(self._table, [operation])
         except HttpResponseError as error:
             if service_code(error) != TABLE_MISSING:
                 raise
             await self._service.create_table_if_not_exists(HEALS_TABLE)
-            await submit(self._table, [operation])
+            answers = await submitted(self._table, [operation])
+        return str(answers[0]["etag"])
 
-    async def _entity(self, market: str, stack: str, job_id: str) -> TableEntity | None:
+    async def _entity(self, partition: str, key: str) -> TableEntity | None:
         try:
-            return await self._table.get_entity(market_key(market), _key(stack, job_id))
+            return await self._table.get_entity(partition, key)
         except ResourceNotFoundError as error:
             # A 404 of any other kind, as of a gateway, does not say that there is no such job.
             if service_code(error) not in _ABSENT:
                 raise
         return None
 
+    def _entities(self, query: str, parameters: dict[str, Any]) -> AsyncIterator[TableEntity]:
+        entities: AsyncIterator[TableEntity] = self._table.query_entities(
+            query, parameters=parameters, results_per_page=_ROWS_PER_PAGE
+        )
+        return entities
 
-def _columns(job: HealJob, run_id: str) -> dict[str, Any]:
+
+def _write(columns: dict[str, Any], replaces: str | None) -> Operation:
+    if replaces is None:
+        return ("create", columns, {})
+    unchanged = {"etag": replaces, "match_condition": MatchConditions.IfNotModified}
+    return ("update", columns, REPLACE | unchanged)
+
+
+def _columns(row: HealRow) -> dict[str, Any]:
+    """Raises:
+    StoreUnavailableError: a row of a table cannot hold it.
+    """
+    job = row.job
+    parts = parted(row.model_dump_json(), column=_ROW)
+    if parts is None:
+        raise StoreUnavailableError(HEALS_TABLE, f"job {job.job_id} is larger than a row may be")
     return {
         "PartitionKey": market_key(job.market),
         "RowKey": _key(job.stack, job.job_id),
         "stack": job.stack,
         "job_id": job.job_id,
-        "step": str(HealStep.QUEUED),
-        "run_id": run_id,
+        "step": str(row.step),
+        "reason": str(row.reason) if row.reason else None,
+        "fingerprint": job.fingerprint,
+        "run_id": row.run_id,
         "queued_at": job.queued_at,
         "expires_at": job.expires_at,
-        # As bytes: text would take two a character, and not all of a message would fit in a property.
-        "job": to_message(job),
-        "opening": uuid4().hex,
+        "write": uuid4().hex,
+        **parts,
     }
+
+
+def _kept(entity: TableEntity) -> Kept:
+    row = _row(entity)
+    if row is None:
+        raise StoreUnavailableError(HEALS_TABLE, f"this version cannot read the row of job {entity.get('job_id')}")
+    return Kept(row=row, etag=str(entity.metadata["etag"]))
 
 
 def _row(entity: Mapping[str, Any]) -> HealRow | None:
     try:
-        return HealRow(
-            job=HealJob.model_validate_json(entity["job"]), step=HealStep(entity["step"]), run_id=entity["run_id"]
-        )
-    except (KeyError, ValueError):
+        return HealRow.model_validate_json(joined(entity, column=_ROW))
+    except ValueError:
         return None
-
-
-def _is_by(columns: Mapping[str, Any], entity: Mapping[str, Any]) -> bool:
-    return bool(entity.get("opening") == columns["opening"])
-
-
-def _has_expired(entity: Mapping[str, Any], new: HealJob) -> bool:
-    """What cannot be read has not: it may be a later version's, at work."""
-    row = _row(entity)
-    return row is not None and row.step is HealStep.QUEUED and row.job.expires_at <= new.queued_at
 
 
 def _key(stack: str, job_id: str) -> str:

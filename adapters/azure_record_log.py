@@ -17,16 +17,9 @@ from typing import Any, Final
 from azure.data.tables.aio import TableClient, TableServiceClient
 from pydantic import ValidationError
 
-from adapters.azure_tables import (
-    RECORD_LOG_TABLE,
-    REPLACE,
-    ROWS_PER_TRANSACTION,
-    Operation,
-    reading,
-    submit,
-    writing,
-)
+from adapters.azure_tables import REPLACE, ROWS_PER_TRANSACTION, Operation, reading, submit, writing
 from adapters.table_keys import market_key, newest_first
+from adapters.table_names import RECORD_LOG_TABLE
 from records.record_log import LoggedWrite
 
 _CHUNK_CHARACTERS: Final = 16 * 1024

@@ -17,17 +17,9 @@ from azure.data.tables.aio import TableClient, TableServiceClient
 from pydantic import ValidationError
 
 from adapters.azure_errors import service_code, translated
-from adapters.azure_tables import (
-    REPLACE,
-    RESULTS_TABLE,
-    ROWS_PER_TRANSACTION,
-    TABLE_MISSING,
-    Operation,
-    delete_rows,
-    reading,
-    submit,
-)
+from adapters.azure_tables import REPLACE, ROWS_PER_TRANSACTION, TABLE_MISSING, Operation, delete_rows, reading, submit
 from adapters.table_keys import HISTORY, LATEST, history_key, latest_key, market_key, starting_with
+from adapters.table_names import RESULTS_TABLE
 from records.errors import StoreUnavailableError
 from records.results import Coverage, Run, StackResult, StoredResult
 

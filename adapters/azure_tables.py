@@ -15,14 +15,6 @@ from azure.data.tables.aio import TableClient, TableServiceClient
 from adapters.azure_errors import service_code, translated
 from adapters.azure_retries import JitteredTableServiceClient, RetryLimits, new_transport
 
-RESULTS_TABLE: Final = "reconcileresults"
-RUNS_TABLE: Final = "reconcileruns"
-WORK_TABLE: Final = "reconcilework"
-RECORD_LOG_TABLE: Final = "recordlog"
-PLAN_CHECKS_TABLE: Final = "planchecks"
-PLAN_CHECK_RUNS_TABLE: Final = "plancheckruns"
-PLAN_CHECK_WORK_TABLE: Final = "plancheckwork"
-HEALS_TABLE: Final = "heals"
 ROWS_PER_TRANSACTION: Final = 100
 REPLACE: Final[dict[str, Any]] = {"mode": "replace"}
 TABLE_MISSING: Final = "TableNotFound"
@@ -72,7 +64,12 @@ async def writing(service: TableServiceClient, table: str, write: Callable[[], A
 
 async def submit(table: TableClient, operations: Sequence[Operation]) -> None:
     """Sends one transaction, again where storage could not take it."""
-    await table.submit_transaction(operations, retry_on_methods=_RETRIED)
+    await submitted(table, operations)
+
+
+async def submitted(table: TableClient, operations: Sequence[Operation]) -> Sequence[Mapping[str, Any]]:
+    """The same; returns what storage said of each row, such as its ``etag``."""
+    return await table.submit_transaction(operations, retry_on_methods=_RETRIED)
 
 
 async def delete_rows(table: TableClient, rows: Sequence[Mapping[str, Any]]) -> int:

@@ -18,17 +18,9 @@ from azure.data.tables.aio import TableClient, TableServiceClient
 from pydantic import TypeAdapter, ValidationError
 
 from adapters.azure_errors import translated
-from adapters.azure_tables import (
-    REPLACE,
-    ROWS_PER_TRANSACTION,
-    WORK_TABLE,
-    Operation,
-    delete_rows,
-    reading,
-    submit,
-    writing,
-)
+from adapters.azure_tables import REPLACE, ROWS_PER_TRANSACTION, Operation, delete_rows, reading, submit, writing
 from adapters.table_keys import market_key, starting_with
+from adapters.table_names import WORK_TABLE
 from records.errors import StoreUnavailableError
 from records.names import is_market_key
 from records.plans import Page, Plan

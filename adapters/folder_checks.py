@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from adapters.folder_writing import on_disk, replace_file
 from adapters.table_keys import newest_first
-from records.plan_checks import StoredCheck
+from records.plan_checks import CheckSketch, StoredCheck
 from records.results import Run
 
 _TABLE: Final = "planchecks"
@@ -40,11 +40,12 @@ class FolderCheckStore:
     async def latest_of_stack(self, *, market: str, stack: str) -> StoredCheck | None:
         return await asyncio.to_thread(_read, self._folder(market, stack) / _LATEST)
 
-    async def latest(self) -> AsyncIterator[StoredCheck]:
+    async def sketches(self) -> AsyncIterator[CheckSketch]:
+        """Each is made of its check: a file of its own would be a second write, for what is read from disk in no time."""
         for file in await asyncio.to_thread(self._files, self._root, f"**/{_LATEST}"):
             stored = await asyncio.to_thread(_read, file)
             if stored:
-                yield stored
+                yield stored.sketch()
 
     async def history_of_stack(self, *, market: str, stack: str) -> AsyncIterator[StoredCheck]:
         for file in await asyncio.to_thread(self._files, self._folder(market, stack), _HISTORY):

@@ -1,62 +1,107 @@
-"""The ledger of heals beside an estate on disk: ``DIR/tables/heals/{market}/{stack}/{job id}.json``."""
+"""The ledger of heals beside an estate on disk: ``DIR/tables/heals/{market}/{stack}/{job id}.json``.
+
+The levers are in ``DIR/tables/heals/!levers`` (`adapters.folder_levers`), as no market can be called.
+"""
 
 import asyncio
+import os
+import re
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from filelock import FileLock
 from pydantic import ValidationError
 
-from adapters.folder_writing import on_disk, replace_file
-from adapters.heal_messages import to_message
-from records.errors import StoreUnavailableError
-from records.heals import LEDGER_TABLE, HealJob, HealRow, HealStep, Opening
+from adapters.folder_levers import LEVERS_FOLDER, FolderLevers
+from adapters.folder_writing import etag_of, on_disk, replace_file
+from records.drift_ports import Kept
+from records.errors import BlobChangedError, StoreUnavailableError
+from records.heal_ledger import LEDGER_TABLE, HealRow, LeverUse
 
+_JOB_ID = re.compile(r"[0-9a-f]{64}")
+_JOBS: Final = "[!.]*.json"
 _LOCK_WAIT_SECONDS: Final = 30
 _LOCK_POLL_SECONDS: Final = 0.01
 
 
 class FolderHealLedger:
-    """A `HealLedger` in a folder, for many processes at once, of which one at a time enters a stack's jobs."""
+    """A `HealLedger` in a folder, for many processes at once, of which one at a time writes a stack's jobs."""
 
     def __init__(self, root: Path) -> None:
         self._root = root / "tables" / LEDGER_TABLE
+        self._levers = FolderLevers(self._root / LEVERS_FOLDER)
 
-    async def open_job(self, *, job: HealJob, run_id: str) -> Opening:
-        to_message(job)  # what no queue takes is not entered either, as in Azure
-        return await asyncio.to_thread(self._open, HealRow(job=job, step=HealStep.QUEUED, run_id=run_id))
+    async def row(self, *, market: str, stack: str, job_id: str) -> Kept | None:
+        return await asyncio.to_thread(_kept, self._file(market, stack, job_id))
 
-    async def job(self, *, market: str, stack: str, job_id: str) -> HealRow | None:
-        return await asyncio.to_thread(self._job, market, stack, job_id)
+    async def put(self, *, row: HealRow, replaces: str | None) -> str:
+        return await asyncio.to_thread(self._put, row, replaces)
 
-    def _open(self, row: HealRow) -> Opening:
+    async def find(self, *, job_id: str) -> Kept | None:
+        # What is asked for may come from a person, and becomes a pattern.
+        if not _JOB_ID.fullmatch(job_id):
+            return None
+        for file in await asyncio.to_thread(self._files, self._root, f"**/{job_id}.json"):
+            return await asyncio.to_thread(_kept, file)
+        return None
+
+    async def of_stack(self, *, market: str, stack: str) -> AsyncIterator[HealRow]:
+        for file in await asyncio.to_thread(self._files, self._root / market / stack, _JOBS):
+            if kept := await asyncio.to_thread(_kept, file):
+                yield kept.row
+
+    async def rows(self) -> AsyncIterator[HealRow]:
+        for file in await asyncio.to_thread(self._files, self._root, f"**/{_JOBS}"):
+            if row := await asyncio.to_thread(_row, file):
+                yield row
+
+    async def pauses(self) -> Sequence[LeverUse]:
+        return await self._levers.pauses()
+
+    async def pull(self, *, use: LeverUse) -> None:
+        await self._levers.pull(use)
+
+    def uses(self) -> AsyncIterator[LeverUse]:
+        return self._levers.uses()
+
+    def _put(self, row: HealRow, replaces: str | None) -> str:
         job = row.job
+        file = self._file(job.market, job.stack, job.job_id)
         with on_disk(LEDGER_TABLE):
-            file = self._file(job.market, job.stack, job.job_id)
             file.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(file.with_name(".lock"), timeout=_LOCK_WAIT_SECONDS, poll_interval=_LOCK_POLL_SECONDS):
-                if file.exists() and not _has_expired(file, job):
-                    return Opening.ALREADY_OPEN
-                replace_file(file, row.model_dump_json(indent=1).encode())
-                return Opening.OPENED
-
-    def _job(self, market: str, stack: str, job_id: str) -> HealRow | None:
-        with on_disk(LEDGER_TABLE):
-            try:
-                return HealRow.model_validate_json(self._file(market, stack, job_id).read_bytes())
-            except FileNotFoundError:
-                return None
-            except ValidationError:
-                raise StoreUnavailableError(LEDGER_TABLE, f"this version cannot read the row of job {job_id}") from None
+                present = file.stat() if file.exists() else None
+                if (etag_of(present) if present else None) == replaces:
+                    return etag_of(replace_file(file, row.model_dump_json(indent=1).encode(), present))
+        raise BlobChangedError(LEDGER_TABLE, f"the row of job {job.job_id} is not the one that was to be replaced")
 
     def _file(self, market: str, stack: str, job_id: str) -> Path:
         return self._root / market / stack / f"{job_id}.json"
 
+    def _files(self, folder: Path, pattern: str) -> list[Path]:
+        with on_disk(LEDGER_TABLE):
+            levers = self._root / LEVERS_FOLDER
+            return sorted(file for file in folder.glob(pattern) if not file.is_relative_to(levers))
 
-def _has_expired(file: Path, new: HealJob) -> bool:
-    """What cannot be read has not: it may be a later version's, at work."""
+
+def _kept(file: Path) -> Kept | None:
+    with on_disk(LEDGER_TABLE):
+        try:
+            # One open file is one write, whatever is put in its place meanwhile.
+            with file.open("rb") as opened:
+                etag, content = etag_of(os.fstat(opened.fileno())), opened.read()
+        except FileNotFoundError:
+            return None
     try:
-        row = HealRow.model_validate_json(file.read_bytes())
+        return Kept(row=HealRow.model_validate_json(content), etag=etag)
     except ValidationError:
-        return False
-    return row.step is HealStep.QUEUED and row.job.expires_at <= new.queued_at
+        raise StoreUnavailableError(LEDGER_TABLE, f"this version cannot read the row of job {file.stem}") from None
+
+
+def _row(file: Path) -> HealRow | None:
+    with on_disk(LEDGER_TABLE):
+        try:
+            return HealRow.model_validate_json(file.read_bytes())
+        except (FileNotFoundError, ValidationError):
+            return None

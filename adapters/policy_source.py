@@ -1,6 +1,7 @@
 """Where the policy is: a blob in the estate, or a file that the app brings along."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -58,4 +59,4 @@ def _read_file(path: Path) -> MarkedValues | BrokenYaml | UnreadPolicy:
         return UnreadPolicy(
             f"The policy cannot be read: {path}: {why}. Correct POLICY_FILE, or put the policy where it says."
         )
-    return read_policy_yaml(content)
+    return replace(read_policy_yaml(content), name=str(path))

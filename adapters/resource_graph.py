@@ -77,18 +77,6 @@ client = tostring(properties.changeAttributes.clientType)
 | order by targetId asc"""
 
 
-class NoChangeHistory:
-    """Knows nothing: for an estate on disk, or where Resource Graph is not to be asked."""
-
-    async def last_changes(
-        self,
-        *,
-        subscription_id: str,  # noqa: ARG002 (the port's)
-        resource_ids: Collection[str],  # noqa: ARG002 (the port's)
-    ) -> Mapping[str, ResourceChange]:
-        return {}
-
-
 class ResourceGraphChangeHistory:
     """Asks Resource Graph, one query for 200 resources of a subscription; see `records.resource_changes.ChangeHistory`.
 

@@ -103,7 +103,10 @@ class Settings(BaseSettings):
         default=8, ge=1, le=256, description="Stacks that the service checks side by side, over all its instances."
     )
     plans_per_instance: int = Field(
-        default=2, ge=1, le=32, description="Plans side by side in one instance, or on a terminal; each can need 500 MB."
+        default=2,
+        ge=1,
+        le=32,
+        description="Plans side by side in one instance, or on a terminal; each can need 500 MB.",
     )
     plan_limit_seconds: int = Field(
         default=1500, ge=30, le=3300, description="A stack's check is given up after this long, from init to show."
@@ -123,7 +126,10 @@ class Settings(BaseSettings):
         default=None, description="Providers, shared by all processes of one user; without it each plan has its own."
     )
     resource_graph: bool = Field(default=True, description="Whether Azure is asked who changed a resource.")
-    config_container: str = Field(default="config", description="Container of the policy, blob `policy.yaml`; must be there, unless POLICY_FILE is set.")
+    config_container: str = Field(
+        default="config",
+        description="Container of the policy, blob `policy.yaml`; must be there, unless POLICY_FILE is set.",
+    )
     policy_file: Path | None = Field(
         default=None, description="The policy where that blob is absent; one that cannot be read holds every heal."
     )
@@ -145,6 +151,12 @@ class Settings(BaseSettings):
     )
     heal_expires_minutes: int = Field(
         default=120, ge=1, le=10_080, description="A heal that no worker has begun by then is dropped."
+    )
+    lock_timeout_seconds: int = Field(
+        default=120, ge=0, le=3600, description="How long a heal waits for Terraform's lock on a state."
+    )
+    locks_container: str = Field(
+        default="locks", description="Container of the leases that heals take on stacks; made where it is not there."
     )
     queue_account_url: str | None = Field(
         default=None, description="Queue endpoint for heals; by default that of the results' account."

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from azure.core.utils import parse_connection_string
 from pydantic import ValidationError
 
 from adapters.account_urls import host_of
@@ -102,4 +101,7 @@ def _account_of(settings: Settings) -> str | None:
     """The account that a connection string is of."""
     if settings.estate_connection_string is None:
         return None
+    # As `adapters.azure_bootstrap`: an estate on disk should not pay for it.
+    from azure.core.utils import parse_connection_string  # noqa: PLC0415
+
     return parse_connection_string(settings.estate_connection_string.get_secret_value()).get("accountname")

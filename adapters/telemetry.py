@@ -17,9 +17,10 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from adapters import telemetry_names as names
 from adapters.check_telemetry import NoCheckTelemetry, OpenTelemetryOfChecks
+from adapters.heal_telemetry import NoHealTelemetry, OpenTelemetryOfHeals
 from adapters.settings import Settings
 from adapters.telemetry_events import Attributes, Events, event_logger, present, tell_of_run, time_text
-from records.drift_ports import CheckTelemetry
+from records.drift_ports import CheckTelemetry, HealTelemetry
 from records.ports import Telemetry
 from records.report import Problem, Report
 from records.results import StackResult
@@ -99,10 +100,11 @@ class OpenTelemetry:
 
 @dataclass(frozen=True, slots=True)
 class Watchers:
-    """Who is told of this process's runs: of those that reconcile, and of those that check by a plan."""
+    """Who is told of this process's runs, of those that reconcile and of those that check by a plan, and of its heals."""
 
     runs: Telemetry
     checks: CheckTelemetry
+    heals: HealTelemetry
 
 
 def configure_telemetry(settings: Settings) -> Telemetry:
@@ -116,8 +118,8 @@ def configure_watchers(settings: Settings) -> Watchers:
     To be called once a process: each call that is not left to the worker sets up a pipeline of its own.
     """
     if _has_pipeline(settings):
-        return Watchers(runs=OpenTelemetry(), checks=OpenTelemetryOfChecks())
-    return Watchers(runs=NoTelemetry(), checks=NoCheckTelemetry())
+        return Watchers(runs=OpenTelemetry(), checks=OpenTelemetryOfChecks(), heals=OpenTelemetryOfHeals())
+    return Watchers(runs=NoTelemetry(), checks=NoCheckTelemetry(), heals=NoHealTelemetry())
 
 
 def _has_pipeline(settings: Settings) -> bool:

@@ -1,4 +1,4 @@
-"""How what is told of a run reaches OpenTelemetry: off the event loop, however much it is, and gone before the run is over.
+"""How what is told of a run, or of a heal, reaches OpenTelemetry: off the event loop, and gone before it is over.
 
 Nothing here raises: a run is not worth less for want of a watcher.
 """
@@ -46,12 +46,20 @@ def event_logger(given: logging.Logger | None) -> logging.Logger:
     return logger
 
 
-async def tell_of_run(run_id: str, logger: logging.Logger, tell: Callable[[Events], None]) -> None:
-    """Has ``tell`` add to its instruments and send its events, in a thread. Returns when all has left, or cannot."""
+async def tell_of_run(run_id: str, logger: logging.Logger, say: Callable[[Events], None]) -> None:
+    """`tell`, of a run."""
+    await tell(f"run {run_id}", logger, say)
+
+
+async def tell(of: str, logger: logging.Logger, say: Callable[[Events], None]) -> None:
+    """Has ``say`` add to its instruments and send its events, in a thread. Returns when all has left, or cannot.
+
+    ``of`` is what it is said of, for the log.
+    """
     try:
-        await asyncio.to_thread(_tell_and_flush, run_id, logger, tell)
+        await asyncio.to_thread(_say_and_flush, of, logger, say)
     except Exception as error:  # noqa: BLE001 (an exporter may raise anything, and must not cost the run its row)
-        _LOG.warning("telemetry of run %s is not whole: %s", run_id, type(error).__name__)
+        _LOG.warning("telemetry of %s is not whole: %s", of, type(error).__name__)
 
 
 def present(attributes: Mapping[str, str | int | float | None]) -> Attributes:
@@ -63,11 +71,11 @@ def time_text(moment: datetime | None) -> str | None:
     return None if moment is None else format_utc(moment)
 
 
-def _tell_and_flush(run_id: str, logger: logging.Logger, tell: Callable[[Events], None]) -> None:
-    tell(Events(logger))
-    # An instance may be gone a moment after a run: what was said leaves now.
+def _say_and_flush(of: str, logger: logging.Logger, say: Callable[[Events], None]) -> None:
+    say(Events(logger))
+    # An instance may be gone a moment later: what was said leaves now.
     if not _flush(metrics.get_meter_provider(), _logs.get_logger_provider()):
-        _LOG.warning("telemetry of run %s has not left within %s s", run_id, _FLUSH_LIMIT_SECONDS)
+        _LOG.warning("telemetry of %s has not left within %s s", of, _FLUSH_LIMIT_SECONDS)
 
 
 def _flush(*providers: object) -> bool:
@@ -84,5 +92,5 @@ def _force_flush(*providers: object) -> None:
         if flush:
             try:
                 flush()
-            except Exception as error:  # noqa: BLE001 (as in tell_of_run)
+            except Exception as error:  # noqa: BLE001 (as in tell)
                 _LOG.warning("telemetry cannot leave: %s", type(error).__name__)

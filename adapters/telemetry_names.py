@@ -120,3 +120,21 @@ PLAN_PROBLEM_RECORD: Final = "trueup.plan_problem.record"
 PLAN_PROBLEM_CODE: Final = "trueup.plan_problem.code"
 PLAN_PROBLEM_BLOB: Final = "trueup.plan_problem.blob"
 PLAN_PROBLEM_FIELD: Final = "trueup.plan_problem.field"
+
+HEALS: Final = "trueup.heals"
+"""From here on, what is told of heals. It shares ``MARKET`` and ``STACK`` with all, and ``PLAN_RUN_ID`` with plan checks."""
+HEAL_DURATION: Final = "trueup.heal.duration"
+
+HEAL_EVENT: Final = "trueup.heal"
+HEAL_REFUSED_EVENT: Final = "trueup.heal_refused"
+
+HEAL_JOB_ID: Final = "trueup.heal.job_id"
+HEAL_STEP: Final = "trueup.heal.step"
+HEAL_REASON: Final = "trueup.heal.reason"
+HEAL_FINGERPRINT: Final = "trueup.heal.fingerprint"
+HEAL_SERIAL: Final = "trueup.heal.serial"
+HEAL_ATTEMPTS: Final = "trueup.heal.attempts"
+HEAL_APPROVALS: Final = "trueup.heal.approvals"
+HEAL_DURATION_SECONDS: Final = "trueup.heal.duration_seconds"
+
+HEAL_REFUSED_WHY: Final = "trueup.heal_refused.why"

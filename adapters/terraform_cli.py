@@ -1,5 +1,6 @@
 """The only place that starts Terraform, or OpenTofu: plans what was deployed, in a folder that does not outlive the answer."""
 
+import errno
 import json
 import shutil
 import tempfile
@@ -92,10 +93,17 @@ class TerraformCli:
             try:
                 folder = stack.enter_context(private_folder(parent, grace_seconds=options.grace_seconds))
             except OSError as error:
-                raise SettingsError(
-                    f"{shown(parent)}: no folder can be made there ({error.strerror}). Give a work folder with room for one."
-                ) from None
+                raise _no_folder(parent, error) from None
             yield await in_thread(lambda: _unpacked(folder, binary, options, content, bundle, state, subscription_id))
+
+
+def _no_folder(parent: Path, error: OSError) -> SettingsError | BundleError:
+    """A full disk is one stack's bad luck, and may pass; a work folder that cannot be written to is every stack's."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM}:
+        return BundleError(f"It cannot be unpacked: {shown(parent)} has no room for it ({error.strerror}). Make some.")
+    return SettingsError(
+        f"{shown(parent)}: no folder can be made there ({error.strerror}). Give a work folder with room for one."
+    )
 
 
 def _work_folder(given: Path | None) -> Path:

@@ -13,11 +13,11 @@ from adapters.azure_blobs import AzureBlobStore
 from adapters.azure_results import AzureResultStore
 from adapters.azure_retries import BlobRetryPolicy, RetryLimits
 from adapters.azure_runs import AzureRunStore
-from adapters.azure_tables import RESULTS_TABLE, RUNS_TABLE
 from adapters.bootstrap import utc_now
 from adapters.outcome_spool import OutcomeSpool
 from adapters.record_reader import BlobRecordReader
 from adapters.settings import Settings
+from adapters.table_names import RESULTS_TABLE, RUNS_TABLE
 from bench.estates import BenchEstate
 from bench.requests import Account, Recording, RecordingTransport
 from reconcile.market import MarketReconciler, Rules

@@ -8,8 +8,8 @@ import typer
 
 from adapters.pipeline_environment import current_pipeline
 from adapters.settings import Settings, load_settings
-from commands.estates import open_judged_estate
-from commands.options import Answer, AnswerOption, EstateOption, long_text, short_text
+from assembly.estates import open_judged_estate
+from commands.options import Answer, AnswerOption, EstateOption, ReasonOption, short_text
 from commands.writing import author_of, book_of, tell, working
 from recording.accept import Acceptance, accept_state, plan_acceptance
 from recording.author import Author
@@ -30,9 +30,7 @@ def accept(
     market: Annotated[str, typer.Option(help="The stack's market.", metavar="MARKET")],
     stack: Annotated[str, typer.Option(help="The stack whose state is taken for the truth.", metavar="STACK")],
     by: Annotated[str, typer.Option(help="Who decides it.", metavar="WHO", callback=short_text)],
-    reason: Annotated[
-        str, typer.Option(help="Why, for whoever reads the history.", metavar="TEXT", callback=long_text)
-    ],
+    reason: ReasonOption,
     estate: EstateOption = None,
     serial: Annotated[
         int | None,

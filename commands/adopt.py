@@ -11,7 +11,7 @@ import typer
 from adapters.blob_lists import listed_blobs, mapping_rows
 from adapters.pipeline_environment import current_pipeline
 from adapters.settings import Settings, load_settings
-from commands.estates import open_judged_estate
+from assembly.estates import open_judged_estate
 from commands.options import Answer, AnswerOption, ByOption, EstateOption, YesOption
 from commands.printing import progress_bar
 from commands.writing import author_of, book_of, tell

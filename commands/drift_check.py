@@ -1,43 +1,30 @@
 """``trueup drift check``: plans what was deployed to each stack, and says what was changed outside Terraform."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, Annotated, Final
 
 import typer
 
-from adapters.bootstrap import open_azure_estate, open_folder_estate, utc_now
-from adapters.drift_bootstrap import (
-    DriftStores,
-    open_azure_drift_stores,
-    open_folder_drift_stores,
-    terraform_options,
-)
+from adapters.bootstrap import utc_now
 from adapters.settings import Settings, load_settings
-from adapters.terraform_cli import TerraformCli
-from commands.estates import judge_of
+from assembly.drift_estates import open_drift_estate
 from commands.options import EstateOption, MarketsOption, OutputOption
-from commands.printing import opened, print_to
+from commands.printing import opened, print_to, say_where
 from commands.stack_lines import stack_lines
-from drift.concluding import Conclusion, Queueing
-from drift.observing import StackObserver
-from drift.policy import Limits
-from drift.policy_reading import read_policy
+from drift.concluding import Conclusion
 from drift.render.json import render_json
 from drift.render.markdown import render_markdown
 from drift.render.terminal import render_terminal
 from drift.run import CheckProgress, check_estate
 from records.names import is_market_key, is_stack_name
 from records.plan_checks import CheckReport
+from records.resource_changes import NoChangeHistory
 from records.results import Run
 from records.runs import MOST_MARKETS_ASKED_FOR, MOST_STACKS_ASKED_FOR, Scope
 
 EXAMPLE: Final = "Example: trueup drift check --market de --stack network --format json"
-_MIB: Final = 1024**2
 
 
 class Format(StrEnum):
@@ -72,70 +59,39 @@ def check(
     scope = _scope(market or [], stack or [])
     with opened(output) as file:
         with stack_lines() as progress:
-            report = asyncio.run(_check(estate, settings, scope, keeps=save, queues=queue, progress=progress))
-        _write(report, format_, file)
+            report, has_asked = asyncio.run(
+                _check(estate, settings, scope, keeps=save, queues=queue, progress=progress)
+            )
+        _write(report, format_, file, has_asked=has_asked)
+    say_where(output)
     return report.exit_status
 
 
 async def _check(
     folder: Path | None, settings: Settings, scope: Scope, *, keeps: bool, queues: bool, progress: CheckProgress
-) -> CheckReport:
+) -> tuple[CheckReport, bool]:
+    """The report, and whether anybody was asked who had changed what."""
     run = Run.named_by(utc_now())
-    async with _opened(folder, settings, run) as (observer, stores):
+    async with open_drift_estate(folder, settings) as opened_estate:
+        stores = opened_estate.stores
         conclusion = Conclusion(
             run=run,
-            is_whole_estate=scope.is_whole_estate,
-            policy=await read_policy(
-                stores.policy,
-                mode=settings.heal_mode,
-                limits=Limits.model_validate(settings, from_attributes=True),
-            ),
+            policy=await opened_estate.read_policy(),
             changes=stores.changes,
             checks=stores.checks if keeps else None,
-            queueing=_queueing(stores, settings) if queues else None,
+            ledger=stores.ledger,
+            queueing=opened_estate.queueing if queues else None,
             clock=utc_now,
         )
-        return await check_estate(
-            observer,
+        report = await check_estate(
+            opened_estate.observer,
             conclusion,
             runs=stores.check_runs if keeps else None,
             scope=scope,
             width=settings.plans_per_instance,
             progress=progress,
         )
-
-
-@asynccontextmanager
-async def _opened(
-    folder: Path | None, settings: Settings, run: Run
-) -> AsyncIterator[tuple[StackObserver, DriftStores]]:
-    async with AsyncExitStack() as stack:
-        if folder:
-            estate = await stack.enter_async_context(open_folder_estate(folder, settings))
-            stores = await stack.enter_async_context(open_folder_drift_stores(folder, settings))
-        else:
-            in_azure = await stack.enter_async_context(open_azure_estate(settings))
-            estate = in_azure
-            stores = await stack.enter_async_context(open_azure_drift_stores(in_azure, settings))
-        yield (
-            StackObserver(
-                judge=judge_of(estate, settings, run),
-                records=estate.records,
-                planner=TerraformCli(terraform_options(settings, estate_folder=folder)),
-                bundle_max_bytes=settings.bundle_max_mib * _MIB,
-                plan_limit_seconds=settings.plan_limit_seconds,
-                clock=utc_now,
-            ),
-            stores,
-        )
-
-
-def _queueing(stores: DriftStores, settings: Settings) -> Queueing:
-    return Queueing(
-        ledger=stores.ledger,
-        queue=stores.queue,
-        expires_after=timedelta(minutes=settings.heal_expires_minutes),
-    )
+        return report, not isinstance(stores.changes, NoChangeHistory)
 
 
 def _scope(markets: list[str], stacks: list[str]) -> Scope:
@@ -152,11 +108,11 @@ def _scope(markets: list[str], stacks: list[str]) -> Scope:
     return Scope(markets=tuple(markets), stacks=tuple(stacks)).normalised()
 
 
-def _write(report: CheckReport, format_: Format, file: IO[str]) -> None:
+def _write(report: CheckReport, format_: Format, file: IO[str], *, has_asked: bool) -> None:
     match format_:
         case Format.TABLE:
-            print_to(file, render_terminal(report))
+            print_to(file, render_terminal(report, has_asked=has_asked))
         case Format.JSON:
             file.writelines(render_json(report))
         case Format.MARKDOWN:
-            file.writelines(render_markdown(report))
+            file.writelines(render_markdown(report, has_asked=has_asked))

@@ -56,3 +56,16 @@ ByOption = Annotated[
         callback=short_text,
     ),
 ]
+ReasonOption = Annotated[
+    str, typer.Option("--reason", help="Why, for whoever reads the history.", metavar="TEXT", callback=long_text)
+]
+
+
+class Listing(StrEnum):
+    """How a list is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+ListingOption = Annotated[Listing, typer.Option("--format", help="How to print it.")]

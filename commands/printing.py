@@ -19,6 +19,9 @@ def opened(output: Path | None) -> Iterator[IO[str]]:
     """Where the report goes: known to be writable before the run begins, and replaced only by a whole report.
 
     A link is followed, and what is no regular file, such as ``/dev/stdout``, is written to as it is.
+
+    Raises:
+        typer.BadParameter: it cannot be written to.
     """
     if output is None:
         yield sys.stdout
@@ -32,11 +35,22 @@ def opened(output: Path | None) -> Iterator[IO[str]]:
     target = output.resolve()
     draft = target.with_name(f".{target.name}.part")
     try:
-        with draft.open("w", encoding="utf-8") as file:
+        drafted = draft.open("w", encoding="utf-8")
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise typer.BadParameter(f"--output: {output} cannot be written: {why}") from None
+    try:
+        with drafted as file:
             yield file
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def say_where(output: Path | None) -> None:
+    """On stderr, where the report is, once it is there; what is no regular file has shown it by itself."""
+    if output and output.is_file():
+        print(f"The report is in {output}", file=sys.stderr)  # noqa: T201 (beside the report, for a person)
 
 
 def print_to(file: IO[str], renderable: RenderableType) -> None:

@@ -11,7 +11,7 @@ import typer
 from adapters.bootstrap import Estate, utc_now
 from adapters.outcome_spool import OutcomeSpool
 from adapters.settings import Settings, load_settings
-from commands.estates import opened_estate, rules_of
+from assembly.estates import opened_estate, rules_of
 from commands.options import EstateOption, MarketsOption, OutputOption
 from commands.printing import opened, print_to, progress_bar
 from reconcile.market import MarketReconciler

@@ -14,7 +14,7 @@ from adapters.pipeline_environment import current_pipeline, current_workspace
 from adapters.settings import Settings, load_settings
 from adapters.state_locations import location_in_azure, location_of_options, location_on_disk
 from adapters.terraform_backend import read_backend
-from commands.estates import opened_estate
+from assembly.estates import opened_estate
 from commands.options import Answer, AnswerOption, ByOption, EstateOption, long_text, short_text
 from commands.writing import author_of, book_of, tell, working
 from recording.author import Author

@@ -8,7 +8,7 @@ import typer
 
 from adapters.pipeline_environment import current_pipeline
 from adapters.settings import Settings, load_settings
-from commands.estates import JudgedEstate, open_judged_estate
+from assembly.estates import JudgedEstate, open_judged_estate
 from commands.options import Answer, AnswerOption, ByOption, EstateOption, MarketsOption, YesOption
 from commands.printing import progress_bar
 from commands.writing import author_of, book_of, tell

@@ -10,7 +10,7 @@ from rich.console import Console, RenderableType
 
 from adapters.bootstrap import Estate, utc_now
 from adapters.pipeline_environment import Pipeline, current_user
-from commands.options import Answer
+from commands.options import Answer, Listing
 from commands.printing import print_to
 from recording.author import Author
 from recording.book import RecordBook
@@ -37,8 +37,8 @@ def book_of(estate: Estate, author: Author) -> RecordBook:
     return RecordBook(writer=estate.writer, log=estate.log, author=author)
 
 
-def tell(answer: Answer, *, text: RenderableType, document: JsonValue) -> None:
-    if answer is Answer.JSON:
+def tell(answer: Answer | Listing, *, text: RenderableType, document: JsonValue) -> None:
+    if answer in {Answer.JSON, Listing.JSON}:
         sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     else:
         print_to(sys.stdout, text)

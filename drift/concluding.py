@@ -5,33 +5,38 @@ order is: decide, keep the check, enter the job in the ledger, send its message.
 again finds the check, and decides nothing twice; finds the job, and sends nothing twice (docs/adr/0015-plan-checks.md).
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
 from drift.attribution import attributed, ids_to_ask
-from drift.deciding import check_of, job_of
+from drift.brakes import read_heals, read_pauses
+from drift.deciding import Brakes, check_of, finding_fingerprints, job_of
 from drift.fleet import Fleet
+from drift.opening import Opening, open_job, requeue_cut_off
 from drift.policy import InvalidPolicy, Policy
 from drift.situation import Unread
-from lanes.side_by_side import all_side_by_side
+from lanes.side_by_side import side_by_side
 from records.drift_ports import CheckStore, HealLedger, HealQueue
-from records.errors import StoreError
+from records.errors import StoreError, StoreUnavailableError
 from records.faults import RecordKind
-from records.heals import Opening
-from records.plan_checks import Decision, HoldReason, StackCheck, StackObservation, StoredCheck
+from records.heal_ledger import LeverUse
+from records.heals import QUEUE, fits_in_a_message
+from records.plan_checks import Decision, PlannedStack, StackCheck, StackObservation, StoredCheck
 from records.ports import Clock
-from records.report import Problem
+from records.report import WHOLE_ESTATE, Problem
 from records.resource_changes import ChangeHistory, ResourceChange
 from records.results import Run
 from records.store_faults import store_fault
 from records.verdicts import Verdict
 
-_OTHERS_COUNT_FOR: Final = timedelta(hours=24)
-"""How long ago a market may have been checked that a run leaves out, and still count for the fleet."""
 _ASKED_AT_ONCE: Final = 8
 """Subscriptions: one that Azure does not answer for holds up no other."""
+_AUTHORS_LIMIT_SECONDS: Final = 120
+"""For all of them: a run must not end for want of names."""
 
 Observations = Callable[[], AsyncIterator[StackObservation]]
 """Goes through all that a run has seen, as often as asked."""
@@ -41,14 +46,13 @@ Observations = Callable[[], AsyncIterator[StackObservation]]
 class Queueing:
     """Where heals go. A job that nobody has taken by then expires, and a later check may queue it anew."""
 
-    ledger: HealLedger
     queue: HealQueue
     expires_after: timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Concluded:
-    """A stack's check; whether a job for it is open in the queue; and what could not be kept or queued of it."""
+    """A stack's check; whether this run has queued a job for it; and what could not be kept or queued of it."""
 
     check: StackCheck
     is_queued: bool = False
@@ -60,68 +64,81 @@ class Conclusion:
     """What ending a run takes. ``checks`` is None where nothing is kept, ``queueing`` where nothing is queued."""
 
     run: Run
-    is_whole_estate: bool
     policy: Policy | InvalidPolicy | Unread
     changes: ChangeHistory
     checks: CheckStore | None
+    ledger: HealLedger
     queueing: Queueing | None
     clock: Clock
 
     async def conclude(self, observations: Observations) -> AsyncIterator[Concluded]:
         """Each stack's check, in the order of the observations. What cannot be kept or queued is told with it."""
-        fleet, authors = await self._gather(observations)
+        gathered = await self._gather(observations)
         async for seen in observations():
-            yield await self._conclude(seen, fleet, authors)
+            yield await self._conclude(seen, gathered)
 
-    async def _gather(self, observations: Observations) -> tuple[Fleet, dict[str, ResourceChange]]:
+    async def requeue_cut_off(self) -> tuple[int, tuple[Problem, ...]]:
+        """How many jobs were queued anew whose worker died while it applied them, where anything is queued; what went wrong."""
+        if self.queueing is None:
+            return 0, ()
+        now = self.clock()
+        expires_at = now + self.queueing.expires_after
+        count = 0
+        try:
+            async for _ in requeue_cut_off(self.ledger, self.queueing.queue, now=now, expires_at=expires_at):
+                count += 1
+        except StoreError as error:
+            fault = store_fault(error, kind=RecordKind.RESULTS, blob=error.place)
+            return count, (Problem.of(WHOLE_ESTATE, fault),)
+        return count, ()
+
+    async def _gather(self, observations: Observations) -> "_Gathered":
         """What only all stacks together show, and who changed what, with one question a subscription."""
         fleet = Fleet()
-        stacks: set[str] = set()
+        planned: set[str] = set()
         to_ask: dict[str, set[str]] = {}
         async for seen in observations():
-            stacks.add(seen.name)
+            if seen.plan:
+                planned.add(seen.name)
             if seen.plan and seen.verdict is not Verdict.NOT_DEPLOYED:
                 fleet.add(seen.market, seen.plan.fleet_fingerprints)
             for subscription_id, resource_ids in ids_to_ask([seen]).items():
                 to_ask.setdefault(subscription_id, set()).update(resource_ids)
-        await self._add_others(fleet, stacks)
+        if self.checks:
+            await fleet.add_others(self.checks, apart_from=planned, now=self.clock())
+
+        return _Gathered(
+            fleet=fleet, authors=await self._ask_for_authors(to_ask), pauses=await read_pauses(self.ledger)
+        )
+
+    async def _ask_for_authors(self, to_ask: Mapping[str, Collection[str]]) -> Mapping[str, ResourceChange]:
+        """What Azure tells in time, by resource id in lower case: a finding is worth the same without an author."""
 
         async def ask(subscription_id: str) -> Mapping[str, ResourceChange]:
             resource_ids = sorted(to_ask[subscription_id])
             return await self.changes.last_changes(subscription_id=subscription_id, resource_ids=resource_ids)
 
-        answers = await all_side_by_side(sorted(to_ask), ask, width=_ASKED_AT_ONCE)
-        authors = {resource_id: change for answer in answers for resource_id, change in answer.items()}
-        return fleet, authors
+        authors: dict[str, ResourceChange] = {}
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_AUTHORS_LIMIT_SECONDS):
+                async for answer in side_by_side(sorted(to_ask), ask, width=_ASKED_AT_ONCE):
+                    authors |= answer
+        return authors
 
-    async def _add_others(self, fleet: Fleet, stacks: set[str]) -> None:
-        """What was found lately in stacks that this run does not look at: who checks one market must not pass the brake by."""
-        if self.checks is None or self.is_whole_estate:
-            return
-        since = self.clock() - _OTHERS_COUNT_FOR
+    async def _conclude(self, seen: StackObservation, gathered: "_Gathered") -> Concluded:
         try:
-            async for stored in self.checks.latest():
-                check = stored.check
-                if check.name in stacks or check.checked_at < since or not _was_planned(stored):
-                    continue
-                fleet.add(check.market, stored.fleet_fingerprints)
-        except StoreError as error:
-            fleet.unknown = Unread(f"The checks of the other markets cannot be read: {error}.")
-
-    async def _conclude(self, seen: StackObservation, fleet: Fleet, authors: dict[str, ResourceChange]) -> Concluded:
-        try:
-            check = await self._kept(seen) or await self._decide(seen, fleet, authors)
+            check = await self._kept(seen) or await self._decide(seen, gathered)
         except StoreError as error:
             # Without a check on record no job may be in the queue.
-            check = self._judge(seen, fleet, authors)
+            check = await self._judge(seen, gathered)
             return Concluded(check=check, problems=(_of_results(check, error),))
         if check.decision is not Decision.HEAL or self.checks is None or self.queueing is None:
             return Concluded(check=check)
         try:
-            await self._queue(check, self.queueing)
+            opening = await self._queue(check, self.queueing)
         except StoreError as error:
             return Concluded(check=check, problems=(_of_results(check, error),))
-        return Concluded(check=check, is_queued=True)
+        return Concluded(check=check, is_queued=opening is not Opening.ALREADY_OPEN)
 
     async def _kept(self, seen: StackObservation) -> StackCheck | None:
         """The check that this run kept before it was cut off."""
@@ -130,8 +147,8 @@ class Conclusion:
         stored = await self.checks.check_of_run(run=self.run, market=seen.market, stack=seen.stack)
         return stored.check if stored else None
 
-    async def _decide(self, seen: StackObservation, fleet: Fleet, authors: dict[str, ResourceChange]) -> StackCheck:
-        check = self._judge(seen, fleet, authors)
+    async def _decide(self, seen: StackObservation, gathered: "_Gathered") -> StackCheck:
+        check = await self._judge(seen, gathered)
         if self.checks:
             await self.checks.save_check(
                 stored=StoredCheck(
@@ -143,28 +160,37 @@ class Conclusion:
             )
         return check
 
-    def _judge(self, seen: StackObservation, fleet: Fleet, authors: dict[str, ResourceChange]) -> StackCheck:
-        check = check_of(
-            seen,
+    async def _judge(self, seen: StackObservation, gathered: "_Gathered") -> StackCheck:
+        plan = seen.plan or PlannedStack()
+        brakes = Brakes(
             policy=self.policy,
-            fleet=fleet.spread(seen.plan.fleet_fingerprints if seen.plan else ()),
-            now=self.clock(),
+            pauses=gathered.pauses,
+            heals=await read_heals(self.ledger, market=seen.market, stack=seen.stack, fingerprint=plan.fingerprint),
+            fleet=gathered.fleet.spread(plan.fleet_fingerprints),
         )
-        return check.model_copy(update={"findings": attributed(check.findings, authors)})
+        check = check_of(seen, brakes, now=self.clock())
+        return check.model_copy(update={"findings": attributed(check.findings, gathered.authors)})
 
-    async def _queue(self, check: StackCheck, queueing: Queueing) -> None:
+    async def _queue(self, check: StackCheck, queueing: Queueing) -> Opening:
         """At most one message a job: one that is lost between ledger and queue is made up for once the job has expired."""
         now = self.clock()
-        job = job_of(check, now=now, expires_at=now + queueing.expires_after)
-        if await queueing.ledger.open_job(job=job, run_id=self.run.run_id) is Opening.OPENED:
+        job = job_of(check, queued_at=now, expires_at=now + queueing.expires_after)
+        if not fits_in_a_message(job):
+            raise StoreUnavailableError(QUEUE, f"{check.name} names more resources than a message has room for")
+        fingerprints = finding_fingerprints(check.findings)
+        opening = await open_job(self.ledger, job, fingerprints, run_id=self.run.run_id)
+        if opening is Opening.OPENED:
             await queueing.queue.send(job=job)
+        return opening
 
 
-def _was_planned(stored: StoredCheck) -> bool:
-    """Whether it says anything of drift. Held for a policy that could not be read, a stack has been planned all the same."""
-    if stored.check.verdict is Verdict.NOT_DEPLOYED:
-        return False
-    return stored.check.reason is not HoldReason.INCONCLUSIVE or bool(stored.fleet_fingerprints)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Gathered:
+    """What is the same for every stack of a run. ``authors`` are by resource id in lower case."""
+
+    fleet: Fleet
+    authors: Mapping[str, ResourceChange]
+    pauses: tuple[LeverUse, ...] | Unread
 
 
 def _of_results(check: StackCheck, error: StoreError) -> Problem:

@@ -17,7 +17,7 @@ from records.findings import FindingKind
 from records.heals import HealMode
 from records.locks import Lock
 from records.plan_checks import HoldReason
-from records.timestamps import format_utc
+from records.spelling import counted, to_the_minute
 from records.verdicts import Verdict
 
 RESOURCES_ALWAYS_ALLOWED: Final = 3
@@ -49,7 +49,10 @@ def inconclusive(situation: Situation) -> Hold | None:
         why = situation.plan.diagnostics[0] if situation.plan.diagnostics else "it does not say why"
         return Hold(HoldReason.INCONCLUSIVE, f"There is no plan to judge: {why}")
     if isinstance(situation.policy, InvalidPolicy):
-        return Hold(HoldReason.INCONCLUSIVE, f"The policy is invalid, and holds everything: {situation.policy}")
+        return Hold(
+            HoldReason.INCONCLUSIVE,
+            f"The policy ({situation.policy.name}) is invalid, and holds everything: {situation.policy}",
+        )
     for what, value in (
         ("the policy", situation.policy),
         ("the records' verdict", situation.verdict),
@@ -71,7 +74,7 @@ def paused(situation: Situation) -> Hold | None:
         return Hold(HoldReason.PAUSED, f"The policy's kill switch is pulled: {switch.why}")
     for pause in () if isinstance(situation.pauses, Unread) else situation.pauses:
         if pause.market in {None, situation.market}:
-            since = format_utc(pause.since)
+            since = to_the_minute(pause.at)
             return Hold(HoldReason.PAUSED, f"{pause.by} paused healing on {since}: {pause.reason}")
     if policy.mode_of(situation.market) is HealMode.OFF:
         return Hold(HoldReason.PAUSED, f"The heal mode of {situation.market} is off.")
@@ -85,7 +88,7 @@ def frozen(situation: Situation) -> Hold | None:
             continue
         if end := window.open_until(situation.now):
             why = f": {window.why}" if window.why else "."
-            return Hold(HoldReason.FROZEN, f"A code freeze lasts until {format_utc(end)}{why}")
+            return Hold(HoldReason.FROZEN, f"A code freeze lasts until {to_the_minute(end)}{why}")
     return None
 
 
@@ -105,7 +108,7 @@ def locked(situation: Situation) -> Hold | None:
     lock = situation.lock
     if not isinstance(lock, Lock):
         return None
-    since = f" since {format_utc(lock.created_at)}" if lock.created_at else ""
+    since = f" since {to_the_minute(lock.created_at)}" if lock.created_at else ""
     who = lock.who or "somebody whom the lock does not name"
     what = f" for {lock.operation}" if lock.operation else ""
     return Hold(HoldReason.LOCKED, f"The state is locked by {who}{what}{since}.")
@@ -175,13 +178,14 @@ def blast_radius(situation: Situation) -> Hold | None:
     if count > limits.heal_max_resources:
         return Hold(
             HoldReason.BLAST_RADIUS,
-            f"{count} resources would change; HEAL_MAX_RESOURCES lets {limits.heal_max_resources} through.",
+            f"{counted(count, 'resource')} would change; HEAL_MAX_RESOURCES lets {limits.heal_max_resources} through.",
         )
     managed = situation.plan.managed_resources if isinstance(situation.plan, Planned) else 0
     if count > RESOURCES_ALWAYS_ALLOWED and count * 100 > limits.heal_max_percent * managed:
         return Hold(
             HoldReason.BLAST_RADIUS,
-            f"{count} of {managed} resources would change; HEAL_MAX_PERCENT lets {limits.heal_max_percent} % through.",
+            f"{count} of {counted(managed, 'resource')} would change; HEAL_MAX_PERCENT lets {limits.heal_max_percent} % "
+            "through.",
         )
     return None
 
@@ -196,7 +200,8 @@ def oscillating(situation: Situation) -> Hold | None:
         return None
     return Hold(
         HoldReason.OSCILLATING,
-        f"The same drift was healed {count} times within {limits.breaker_hours} h: somebody, or something, puts it back.",
+        f"The same drift was healed {'once' if count == 1 else f'{count} times'} within {limits.breaker_hours} h: somebody, or "
+        "something, puts it back.",
     )
 
 
@@ -223,10 +228,10 @@ def approval_required(situation: Situation) -> Hold | None:
 
 
 def dry_run(situation: Situation) -> Hold | None:
-    """All would be well, and trueup may only say so."""
+    """Nothing speaks against undoing it, and trueup may only say so."""
     if _policy_of(situation).mode_of(situation.market) is not HealMode.DRY_RUN:
         return None
-    return Hold(HoldReason.DRY_RUN, f"It would be healed; the heal mode of {situation.market} is dry-run.")
+    return Hold(HoldReason.DRY_RUN, f"The heal mode of {situation.market} is dry-run, so nothing undoes it.")
 
 
 CONDITIONS: Final[tuple[Condition, ...]] = (

@@ -1,14 +1,19 @@
 """From what was seen of a stack to what follows for it: the situation as it counts in a run, and the check that is kept."""
 
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from drift.decide import decide, job_id
+from drift.conditions import FLEET_AT_LEAST
+from drift.decide import Judged, decide, job_id
+from drift.fingerprint import fingerprint
 from drift.policy import InvalidPolicy, Policy
 from drift.situation import FleetSpread, Inconclusive, Planned, Situation, Unread
-from records.findings import FindingKind
+from records.findings import Finding, FindingKind
+from records.heal_ledger import Approval, LeverUse
 from records.heals import HealJob
-from records.plan_checks import Decision, PlannedStack, StackCheck, StackObservation
+from records.plan_checks import Decision, HoldReason, PlannedStack, StackCheck, StackObservation
 from records.verdicts import Verdict
 
 _NO_VERDICT: Final = Unread("The diagnostics say why.")
@@ -17,14 +22,19 @@ _NO_GROUND: Final = Unread(
 )
 
 
-def check_of(
-    seen: StackObservation,
-    *,
-    policy: Policy | InvalidPolicy | Unread,
-    fleet: FleetSpread | Unread,
-    now: datetime,
-) -> StackCheck:
-    """The check of one stack. No heal, pause or approval is on record yet that it could look at."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brakes:
+    """What withholds a heal beside the stack itself: `drift.situation.Situation` says what each is."""
+
+    policy: Policy | InvalidPolicy | Unread
+    pauses: tuple[LeverUse, ...] | Unread
+    heals: tuple[datetime, ...] | Unread
+    fleet: FleetSpread | Unread
+    approvals: tuple[Approval, ...] = ()
+
+
+def check_of(seen: StackObservation, brakes: Brakes, *, now: datetime) -> StackCheck:
+    """The check of one stack."""
     judged = decide(
         Situation(
             now=now,
@@ -33,10 +43,11 @@ def check_of(
             plan=_plan_of(seen),
             verdict=_verdict_of(seen),
             lock=seen.lock,
-            policy=policy,
-            pauses=(),
-            heals=(),
-            fleet=fleet,
+            policy=brakes.policy,
+            pauses=brakes.pauses,
+            heals=brakes.heals,
+            fleet=brakes.fleet,
+            approvals=brakes.approvals,
         )
     )
     plan = seen.plan or PlannedStack()
@@ -45,7 +56,7 @@ def check_of(
         stack=seen.stack,
         decision=judged.decision,
         reason=judged.reason,
-        why=judged.sentence,
+        why=_sentence(judged, brakes.fleet),
         job_id=None if judged.decision is Decision.CLEAN else _job_id_of(seen),
         fingerprint=plan.fingerprint,
         verdict=seen.verdict,
@@ -59,14 +70,14 @@ def check_of(
     )
 
 
-def job_of(check: StackCheck, *, now: datetime, expires_at: datetime) -> HealJob:
-    """The job that heals what a check has found; it holds no value of it.
+def job_of(check: StackCheck, *, queued_at: datetime, expires_at: datetime) -> HealJob:
+    """The job that heals what a check has found, whatever was decided on it; it holds no value of it.
 
     Raises:
-        ValueError: the check is of another decision than heal.
+        ValueError: the check names no drift that a job could be for.
     """
-    if check.decision is not Decision.HEAL:
-        raise ValueError(f"{check.name} is not to be healed")
+    if check.job_id is None:
+        raise ValueError(f"{check.name}: there is nothing to heal")
     return HealJob.model_validate(
         {
             "job_id": check.job_id,
@@ -76,13 +87,33 @@ def job_of(check: StackCheck, *, now: datetime, expires_at: datetime) -> HealJob
             "serial": check.serial,
             "bundle_sha256": check.bundle_sha256,
             "fingerprint": check.fingerprint,
-            "addresses": sorted(
-                {finding.address for finding in check.findings if finding.kind is not FindingKind.STALE_STATE}
-            ),
-            "queued_at": now,
+            "addresses": sorted({finding.address for finding in touched(check.findings)}),
+            "queued_at": queued_at,
             "expires_at": expires_at,
         }
     )
+
+
+def touched(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Those that an apply would change."""
+    return (finding for finding in findings if finding.kind is not FindingKind.STALE_STATE)
+
+
+def finding_fingerprints(findings: Iterable[Finding]) -> tuple[str, ...]:
+    """The name of each finding that an apply would change, by itself."""
+    return tuple(sorted({fingerprint([finding]) for finding in touched(findings)}))
+
+
+def _sentence(judged: Judged, fleet: FleetSpread | Unread) -> str:
+    """With how far the drift goes, also beside another reason: what is in many markets must not be taken for a click."""
+    sentence = judged.sentence
+    if judged.decision is Decision.CLEAN or judged.reason is HoldReason.FLEET_WIDE:
+        return sentence
+    if not isinstance(fleet, FleetSpread) or fleet.markets_with_it < FLEET_AT_LEAST:
+        return sentence
+    # A person's own words, as of a pause, may end without a full stop.
+    stop = "" if sentence.endswith((".", "!", "?")) else "."
+    return f"{sentence}{stop} The same drift is in {fleet.markets_with_it} of {fleet.markets_checked} markets."
 
 
 def _plan_of(seen: StackObservation) -> Planned | Inconclusive:

@@ -28,6 +28,7 @@ def fingerprint(findings: Iterable[Finding]) -> str:
 def fleet_fingerprint(findings: Iterable[Finding], *, names: Iterable[str]) -> str:
     """The fingerprint with a market's own names set aside, so that what befell many markets at once is seen to be one thing.
 
+    So is what is there now: a policy may write another value in each market, and is one event all the same.
     ``names`` are the market's, the stack's and others by which one market differs from the next. They count as whole words,
     in any case; so does every UUID, since a subscription's is in every resource id.
     """
@@ -72,7 +73,7 @@ def _set_aside(finding: Finding, own: re.Pattern[str]) -> Finding:
         attribute.model_copy(
             update={
                 "path": own.sub(_ASIDE, attribute.path),
-                "before": _without(attribute.before, own),
+                "before": None,
                 "after": _without(attribute.after, own),
             }
         )

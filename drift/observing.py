@@ -5,15 +5,14 @@ is believed over which the records have moved.
 """
 
 import asyncio
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import Final
 
-from drift.classify import Classification, Passed, classify
-from drift.fingerprint import fingerprint, fleet_fingerprint
-from drift.plan_json import InconclusiveCode, InconclusivePlan, read_plan
+from drift.planned import Deployed, names_of, read
+from records.bundles import bundle_blob
 from records.errors import BundleError, StoreError
-from records.findings import Finding, FindingKind
 from records.judged import JudgedMarket, JudgedStack
 from records.plan_checks import PlannedStack, StackObservation
 from records.ports import Clock, MarketJudge, RecordReader
@@ -24,15 +23,6 @@ from records.terraform import Inconclusive, Planner
 from records.tracker import Bundle
 from records.verdicts import Verdict
 
-_CARRIED_ALONG: Final = frozenset({Passed.MOVED, Passed.IMPORTED})
-_FLEET_DIGITS: Final = 16
-_REMEDIES: Final = {
-    InconclusiveCode.UNREADABLE: "Check again; where it stays so, report it with the version of Terraform.",
-    InconclusiveCode.UNKNOWN_FORMAT: "Use a Terraform that this trueup reads, or upgrade trueup.",
-    InconclusiveCode.ERRORED: "Plan what was deployed by hand to see the error.",
-    InconclusiveCode.INCOMPLETE: "Deploy the whole stack, without -target, and check again.",
-    InconclusiveCode.CONTRADICTORY: "Check again; where it stays so, report it with the version of Terraform.",
-}
 _NO_REGISTRY: Final = "No registry entry that can be read says where the state is. See the stack's verdict."
 
 
@@ -53,54 +43,85 @@ class StackObserver:
         Raises:
             SettingsError: there is no Terraform, or no place to run it.
         """
+        async with self.looking(market, stack) as look:
+            return look.seen
+
+    @asynccontextmanager
+    async def looking(
+        self, market: str, stack: str, *, lock_timeout_seconds: int | None = None
+    ) -> AsyncIterator["Look"]:
+        """The same, with the plan at hand while the block lasts. ``lock_timeout_seconds`` is as in `DeployedModule.plan`.
+
+        Raises:
+            SettingsError: as `observe`, on entering.
+        """
+        async with AsyncExitStack() as opened:
+            yield await self._look(opened, market, stack, lock_timeout_seconds)
+
+    async def _look(self, opened: AsyncExitStack, market: str, stack: str, lock_timeout_seconds: int | None) -> "Look":
         before = await self.judge.judge(market, wanted=[stack])
         seen = _observation(before, market, stack, self.clock)
         judged = _stack_of(before, stack)
         if judged is None:
-            return seen
+            return Look(seen=seen)
         if judged.result.verdict is Verdict.NOT_DEPLOYED:
-            return seen.model_copy(update={"plan": PlannedStack()})
+            return Look(seen=seen.model_copy(update={"plan": PlannedStack()}))
         ground = _ground(judged)
         if isinstance(ground, str) or not isinstance(before.registry, Present):
-            return _without_a_plan(seen, ground if isinstance(ground, str) else _NO_REGISTRY)
-        planned = await self._plan(before.registry.record, ground, seen)
-        if planned.plan is None:
-            return planned
-        return _believed(planned, ground, await self.judge.judge(market, wanted=[stack]))
+            return Look(seen=_without_a_plan(seen, ground if isinstance(ground, str) else _NO_REGISTRY))
+        look = await self._planned(opened, before.registry.record, ground, seen, lock_timeout_seconds)
+        if look.seen.plan is None:
+            return look
+        if lock_timeout_seconds is not None:
+            # Whoever had the lock before has given it to this plan.
+            look = replace(look, seen=look.seen.model_copy(update={"lock": None}))
+        return replace(look, seen=_believed(look.seen, ground, await self.judge.judge(market, wanted=[stack])))
 
-    async def _plan(self, registry: RegistryRecord, ground: "_Ground", seen: StackObservation) -> StackObservation:
+    async def _planned(
+        self,
+        opened: AsyncExitStack,
+        registry: RegistryRecord,
+        ground: "_Ground",
+        seen: StackObservation,
+        lock_timeout_seconds: int | None,
+    ) -> "Look":
         try:
             async with asyncio.timeout(self.plan_limit_seconds):
                 content = await self.records.bundle(bundle=ground.bundle, max_bytes=self.bundle_max_bytes)
-                planned = await self._classified(registry, ground, content)
+                module = await opened.enter_async_context(
+                    self.planner.deployed(
+                        content=content,
+                        bundle=ground.bundle,
+                        state=ground.location,
+                        subscription_id=registry.subscription_id,
+                    )
+                )
+                made = await module.plan(lock_timeout_seconds=lock_timeout_seconds)
+                planned = await read(module, made, names_of(registry))
         except TimeoutError:
-            return _without_a_plan(
-                seen,
+            why = (
                 f"Terraform took longer than {self.plan_limit_seconds:g} s and was stopped. "
-                "Raise PLAN_LIMIT_SECONDS, or split the stack.",
+                "Raise PLAN_LIMIT_SECONDS, or split the stack."
             )
+            return Look(seen=_without_a_plan(seen, why))
         except BundleError as error:
-            return _without_a_plan(seen, str(error))
+            return Look(seen=_without_a_plan(seen, str(error)))
         except StoreError as error:
-            return _without_a_plan(seen, f"The bundle that the tracker names cannot be read: {told(error)}")
-        match planned:
-            case Inconclusive():
-                return _without_a_plan(seen, planned.message, *map(str, planned.diagnostics))
-            case InconclusivePlan():
-                why = f"There is no judging the plan: {planned.message}. {_REMEDIES[planned.code]}"
-                return _without_a_plan(seen, why)
-            case Classification():
-                names = _names_of(registry)
-                return seen.model_copy(update={"plan": _planned(planned, names), "diagnostics": ()})
+            return Look(seen=_without_a_plan(seen, f"The bundle that the tracker names cannot be read: {told(error)}"))
+        if isinstance(made, Inconclusive) or isinstance(planned, tuple):
+            return Look(seen=_without_a_plan(seen, *(planned if isinstance(planned, tuple) else ())))
+        return Look(
+            seen=seen.model_copy(update={"plan": planned, "diagnostics": ()}),
+            deployed=Deployed(location=ground.location, module=module, made=made, names=names_of(registry)),
+        )
 
-    async def _classified(
-        self, registry: RegistryRecord, ground: "_Ground", content: bytes
-    ) -> Classification | InconclusivePlan | Inconclusive:
-        async with self.planner.deployed(
-            content=content, bundle=ground.bundle, state=ground.location, subscription_id=registry.subscription_id
-        ) as module:
-            made = await module.plan()
-            return made if isinstance(made, Inconclusive) else await module.read(made, _classify)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What is seen of a stack. ``deployed`` is there where there is a plan of what was deployed."""
+
+    seen: StackObservation
+    deployed: Deployed | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +146,9 @@ def _ground(judged: JudgedStack) -> _Ground | str:
             "No tracker that can be read names a bundle of what was deployed, and nothing else is ever planned. "
             "Record the next deploy with `trueup record --bundle`."
         )
+    bundle = readings.tracker.record.bundle
+    if bundle.blob != bundle_blob(judged.result.market, judged.result.stack, bundle.sha256):
+        return "The tracker names another stack's bundle. Record the next deploy with `trueup record --bundle`."
     if not isinstance(readings.state, Present):
         return (
             "The state is not there, or cannot be read. Nothing was planned: Terraform would write an empty one. "
@@ -135,40 +159,8 @@ def _ground(judged: JudgedStack) -> _Ground | str:
         location=readings.registry.record.state,
         state=readings.state.record,
         content=readings.state.blob.content_md5 or readings.state.blob.etag,
-        bundle=readings.tracker.record.bundle,
+        bundle=bundle,
     )
-
-
-def _classify(document: memoryview) -> Classification | InconclusivePlan:
-    plan = read_plan(document)
-    return plan if isinstance(plan, InconclusivePlan) else classify(plan)
-
-
-def _planned(classification: Classification, names: Iterable[str]) -> PlannedStack:
-    touched = [finding for finding in classification.findings if finding.kind is not FindingKind.STALE_STATE]
-    return PlannedStack(
-        findings=classification.findings,
-        managed_resources=classification.managed_count,
-        carried_along=tuple(one.address for one in classification.passed if one.reason in _CARRIED_ALONG),
-        fingerprint=fingerprint(touched) if touched else None,
-        fleet_fingerprints=_of_the_fleet(touched, list(names)),
-    )
-
-
-def _of_the_fleet(findings: Iterable[Finding], names: list[str]) -> tuple[str, ...]:
-    """One a finding: an event of the fleet meets stacks in which something else is up as well."""
-    return tuple(sorted({fleet_fingerprint([finding], names=names)[:_FLEET_DIGITS] for finding in findings}))
-
-
-def _names_of(registry: RegistryRecord) -> Iterable[str]:
-    """The words by which this market differs from the next, as they are found in the names of resources."""
-    segments = registry.market.split("/")
-    yield from segments
-    for joint in ("/", "-", "_", ""):
-        yield joint.join(segments)
-    yield registry.subscription_id
-    if registry.name:
-        yield registry.name
 
 
 def _observation(judged: JudgedMarket, market: str, stack: str, clock: Clock) -> StackObservation:
@@ -206,9 +198,10 @@ def _believed(planned: StackObservation, ground: _Ground, now: JudgedMarket) -> 
             "The records moved while the plan was made, so it is of neither deploy. The next check plans anew.",
         )
     lock = after.readings.state.blob.lock if isinstance(after.readings.state, Present) else None
-    was_healthy = planned.verdict is Verdict.HEALTHY
+    # A verdict that was not healthy stays, but for that of a deploy whose lock was waited for.
+    is_later = planned.verdict is Verdict.HEALTHY or (planned.verdict is Verdict.IN_FLIGHT and planned.lock is None)
     return planned.model_copy(
-        update={"verdict": after.result.verdict if was_healthy else planned.verdict, "lock": lock or planned.lock}
+        update={"verdict": after.result.verdict if is_later else planned.verdict, "lock": lock or planned.lock}
     )
 
 

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from drift.freeze import open_until, parse_cron, parse_duration
 from drift.policy_rules import NameGlobs, Rule, TextGlobs, TypeGlobs, Why, matches_any
 from records.heals import HealMode
-from records.policy_source import Path
+from records.policy_source import POLICY_BLOB, Path
 
 _STRICT: Final = ConfigDict(frozen=True, extra="forbid")
 _REWORDED: Final = {
@@ -24,6 +24,7 @@ _REWORDED: Final = {
     "model_type": "must hold fields of its own",
     "tuple_type": "must be a list",
 }
+_SCHEMA_VERSION: Final = 1
 _PYDANTICS_PREFIX: Final = "Value error, "
 
 
@@ -62,6 +63,12 @@ def _a_zone(name: str) -> str:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError("no such IANA time zone (such as Europe/Berlin)") from None
     return name
+
+
+def _a_known_version(version: int) -> int:
+    if version > _SCHEMA_VERSION:
+        raise ValueError(f"this trueup knows version {_SCHEMA_VERSION} alone: upgrade trueup")
+    return version
 
 
 class FreezeWindow(BaseModel):
@@ -115,7 +122,7 @@ class Policy(BaseModel):
 
     model_config = _STRICT
 
-    schema_version: Annotated[int, Field(strict=True, ge=1, le=1)] = 1
+    schema_version: Annotated[int, Field(strict=True, ge=1), AfterValidator(_a_known_version)] = 1
     kill_switch: KillSwitch | None = None
     heal_mode: HealMode = HealMode.DRY_RUN
     heal_mode_by_market: tuple[MarketMode, ...] = ()
@@ -145,16 +152,17 @@ class PolicyFault:
 
 @dataclass(frozen=True, slots=True)
 class InvalidPolicy:
-    """There is a policy and it cannot be read or trusted: with it nothing is healed. Never empty."""
+    """There is a policy and it cannot be read or trusted: with it nothing is healed. Never empty. ``name`` is the file's."""
 
     faults: tuple[PolicyFault, ...]
+    name: str = POLICY_BLOB
 
     def __str__(self) -> str:
         more = len(self.faults) - 1
         return f"{self.faults[0]}" + (f" (and {more} more)" if more else "")
 
 
-def parse_policy(values: object, lines: Mapping[Path, int]) -> Policy | InvalidPolicy:
+def parse_policy(values: object, lines: Mapping[Path, int], *, name: str = POLICY_BLOB) -> Policy | InvalidPolicy:
     """The policy in these values. ``lines`` says on which line each path begins; what it lacks is told by what holds it."""
     try:
         return Policy.model_validate(values)
@@ -168,7 +176,8 @@ def parse_policy(values: object, lines: Mapping[Path, int]) -> Policy | InvalidP
             )
             for detail in details
         ]
-    return InvalidPolicy(tuple(sorted(faults, key=lambda fault: (fault.line or 0, fault.field or "", fault.message))))
+    faults.sort(key=lambda fault: (fault.line or 0, fault.field or "", fault.message))
+    return InvalidPolicy(tuple(faults), name)
 
 
 def under_settings(policy: Policy, *, mode: HealMode | None, limits: Limits) -> Policy:

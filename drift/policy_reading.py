@@ -11,10 +11,10 @@ async def read_policy(
 ) -> Policy | InvalidPolicy | Unread:
     """Without a file, the defaults: with them, and no mode of the settings, nothing is healed."""
     match await source.read():
-        case MarkedValues(values, lines):
-            policy = parse_policy(values, lines)
+        case MarkedValues(values, lines, name):
+            policy = parse_policy(values, lines, name=name)
         case BrokenYaml() as broken:
-            return InvalidPolicy((PolicyFault(message=broken.message, line=broken.line),))
+            return InvalidPolicy((PolicyFault(message=broken.message, line=broken.line),), broken.name)
         case UnreadPolicy(why):
             return Unread(why)
         case NoPolicy():

@@ -63,9 +63,13 @@ async def check_estate(
             yield one
 
     checks: list[StackCheck] = []
+    queued: list[str] = []
     async for concluded in conclusion.conclude(observations):
         tally.add(concluded)
         checks.append(concluded.check)
+        if concluded.is_queued and concluded.check.job_id:
+            queued.append(concluded.check.job_id)
+    tally.add_requeued(*await conclusion.requeue_cut_off())
     finished_at = conclusion.clock()
     if runs:
         row = tally.row(
@@ -86,5 +90,6 @@ async def check_estate(
         finished_at=finished_at,
         counts=dict(sorted(tally.counts.items())),
         problems=sorted_problems(tally.problems),
+        queued=None if conclusion.queueing is None else tuple(sorted(queued)),
         results=tuple(checks),
     )

@@ -7,8 +7,8 @@ from functools import cached_property
 from drift.policy import InvalidPolicy, Policy
 from drift.policy_rules import RuleAction, RuledFinding, rule_on
 from records.findings import Finding, FindingKind
+from records.heal_ledger import Approval, LeverUse
 from records.locks import Lock
-from records.plan_checks import HoldReason
 from records.verdicts import Verdict
 
 
@@ -39,30 +39,11 @@ class Unread:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pause:
-    """A pause that is in force, of one market or, where ``market`` is None, of all."""
-
-    by: str
-    reason: str
-    since: datetime
-    market: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class FleetSpread:
     """In how many of the markets that were checked this drift is, the market's names aside; its own is one of them."""
 
     markets_with_it: int
     markets_checked: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Approval:
-    """A person's word on one reason for which this very job was held."""
-
-    reason: HoldReason
-    by: str
-    at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)  # no slots: `ruled` is worked out once and kept
@@ -81,7 +62,7 @@ class Situation:
     verdict: Verdict | Unread
     lock: Lock | Unread | None
     policy: Policy | InvalidPolicy | Unread
-    pauses: tuple[Pause, ...] | Unread
+    pauses: tuple[LeverUse, ...] | Unread
     heals: tuple[datetime, ...] | Unread
     fleet: FleetSpread | Unread
     approvals: tuple[Approval, ...] = ()

@@ -32,19 +32,25 @@ class CheckTally:
         self.queued_jobs += concluded.is_queued
         self.problems += concluded.problems
 
+    def add_requeued(self, count: int, problems: Iterable[Problem]) -> None:
+        self.queued_jobs += count
+        self.problems += problems
+
     def add_problems(self, problems: Iterable[Problem]) -> None:
         self.problems += problems
 
     def add_policy(self, policy: Policy | InvalidPolicy | Unread) -> None:
         """A policy that cannot be used is told once, and not by the stacks alone that it holds: others are clean."""
         match policy:
-            case InvalidPolicy(faults):
+            case InvalidPolicy(faults, name):
                 self.problems += [
-                    _of_policy(FaultCode.INVALID_FIELD, str(fault), "Correct it; until then nothing is healed.")
+                    _of_policy(name, FaultCode.INVALID_FIELD, str(fault), "Correct it; until then nothing is healed.")
                     for fault in faults
                 ]
             case Unread(why):
-                self.problems.append(_of_policy(FaultCode.UNAVAILABLE, why, "Until it can be read nothing is healed."))
+                self.problems.append(
+                    _of_policy(POLICY_BLOB, FaultCode.UNAVAILABLE, why, "Until it can be read nothing is healed.")
+                )
 
     def row(
         self,
@@ -78,6 +84,6 @@ def sorted_problems(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     return tuple(sorted(problems, key=lambda problem: (problem.market, problem.record, problem.blob, problem.message)))
 
 
-def _of_policy(code: FaultCode, message: str, remedy: str) -> Problem:
-    fault = Fault(code=code, record=RecordKind.POLICY, blob=POLICY_BLOB, message=message, remedy=remedy)
+def _of_policy(name: str, code: FaultCode, message: str, remedy: str) -> Problem:
+    fault = Fault(code=code, record=RecordKind.POLICY, blob=name, message=message, remedy=remedy)
     return Problem.of(WHOLE_ESTATE, fault)

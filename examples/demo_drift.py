@@ -1,7 +1,9 @@
 """`make demo-drift`: portal drift from end to end, with the real Terraform and a cloud that is a file.
 
 Three markets are deployed and recorded as a pipeline would. Then somebody clicks in the portal. No record knows of it, so
-`trueup reconcile` finds every stack healthy; `trueup drift check` plans what was deployed, finds the click and names it.
+`trueup reconcile` finds every stack healthy; `trueup drift check` plans what was deployed, finds the click, names it and queues
+its heal; `trueup drift heal` undoes it, and the records are healthy still. Then the same click comes three times more, and the
+third is not undone any more: somebody is putting it back, and a person has to find out who.
 """
 
 import os
@@ -18,6 +20,8 @@ from tests.world.sim_cloud import make_sim_cloud, using_azsim
 
 MARKETS = ("de", "fr", "uk")
 STACK = "network"
+RULE = "azsim_network_security_rule.ssh-de"
+MORE_CLICKS = 3
 WHERE_TRUEUP_IS = str(Path(sys.executable).parent)
 
 MAIN_TF = """
@@ -54,13 +58,31 @@ def main() -> None:
             list(pool.map(lambda market: run_pipeline(folder, estate, market, environment), MARKETS))
 
         say("02:14, in the portal: somebody opens the door in Germany, and tells nobody")
-        cloud.change("azsim_network_security_rule.ssh-de", access="Allow")
+        cloud.change(RULE, access="Allow")
 
         say("The records still agree: no pipeline drift")
         trueup(f"reconcile --estate {estate} --market de", environment)
 
         say("A plan of what was deployed sees it: portal drift")
         trueup(f"drift check --estate {estate}", environment)
+
+        say("By itself trueup applies nothing. With HEAL_MODE=on it may, and what was found is queued ...")
+        environment["HEAL_MODE"] = "on"
+        trueup(f"drift check --estate {estate} --market de --queue", environment)
+
+        say("... and healed: judged again, planned again under Terraform's lock, applied, and planned once more")
+        trueup(f"drift heal --estate {estate}", environment)
+        trueup(f"reconcile --estate {estate} --market de", environment)
+
+        say("But somebody puts it back, and again, and again")
+        for _ in range(MORE_CLICKS):
+            cloud.change(RULE, access="Allow")
+            trueup(f"drift check --estate {estate} --market de --queue", environment, shown=False)
+            trueup(f"drift heal --estate {estate}", environment)
+
+        say("Three times is a quarrel and no slip: nothing is applied any more, and a person is to look")
+        trueup(f"drift holds --estate {estate}", environment)
+        trueup(f"drift history --estate {estate} --market de", environment)
     print(f"\n{time.monotonic() - started:.0f} s; the folder is gone again.")
 
 
@@ -88,10 +110,10 @@ def record(folder: Path, estate: Path, market: str, environment: dict[str, str])
     run(shlex.split(command), environment, quiet=True)
 
 
-def trueup(arguments: str, environment: dict[str, str]) -> None:
+def trueup(arguments: str, environment: dict[str, str], *, shown: bool = True) -> None:
     # Flushed, as what the command says goes past this process's own buffer.
     print(f"\n$ trueup {arguments}", flush=True)
-    run(["trueup", *shlex.split(arguments)], environment, quiet=False)
+    run(["trueup", *shlex.split(arguments)], environment, quiet=not shown)
 
 
 def run(command: list[str], environment: dict[str, str], *, quiet: bool) -> None:

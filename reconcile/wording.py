@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import Final
 
 from reconcile.judgement import Judgement, Votes
-from reconcile.spelling import counted, duration
 from records.locks import Lock
 from records.readings import StackReadings, Unreadable
+from records.spelling import counted, duration
 from records.verdicts import Note, OddOneOut, Tier, Verdict
 
 RUNBOOK: Final = "docs/runbook.md"

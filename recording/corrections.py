@@ -9,7 +9,7 @@ from typing import Final
 
 from recording.author import Author
 from recording.entries import entry_following
-from recording.trackers import from_registry, without_bundle, written_by
+from recording.trackers import BY_TRUEUP, from_registry, without_bundle, written_by
 from recording.unfinished import is_later, is_of_content
 from records.faults import GARBLED
 from records.judged import JudgedStack
@@ -75,12 +75,12 @@ def correction_of(
     state = found if result.verdict is Verdict.UNREGISTERED else readings.state
     if not isinstance(state, Present):
         return LeftAlone(result=result, why=_why_no_state(result, tracker))
-    if result.odd_one_out is OddOneOut.REGISTRY and tracker and _tracker_has(tracker, state):
+    if result.odd_one_out is OddOneOut.REGISTRY and tracker and tracker_has(tracker, state):
         if registry is None and tracker.subscription_id is None:
             why = "The market has no registry record, and the tracker does not say its subscription."
             return LeftAlone(result=result, why=why)
         return _corrected_entry(judged, tracker, registry)
-    if result.odd_one_out is OddOneOut.TRACKER and entry and _entry_has(entry, state):
+    if result.odd_one_out is OddOneOut.TRACKER and entry and entry_has(entry, state):
         fault = readings.tracker.fault if isinstance(readings.tracker, Unreadable) else None
         if fault and fault.code not in GARBLED:
             # One that was copied names another stack: find out why before it is written over.
@@ -93,10 +93,12 @@ def belated_entry(judged: JudgedStack, *, registry: RegistryRecord | None) -> Co
     """The entry of a healthy stack that was to follow its tracker and does not yet.
 
     A deploy that changed nothing leaves this where its recording is cut off between the two: no serial tells it. Only of a
-    tracker that says where its state is, as those that trueup wrote do: other hands may keep the two apart on purpose.
+    tracker that trueup wrote, which says so, or where its state is: other hands may keep the two apart on purpose.
     """
     tracker, entry = judged.readings.tracker, judged.readings.registry
-    if not isinstance(tracker, Present) or not isinstance(entry, Present) or tracker.record.state is None:
+    if not isinstance(tracker, Present) or not isinstance(entry, Present):
+        return None
+    if tracker.record.state is None and tracker.record.deployed_by != BY_TRUEUP:
         return None
     document = registry.stacks.get(judged.result.stack) if registry else None
     after = entry_following(tracker.record, document, location=None)
@@ -125,14 +127,18 @@ def finished(
     verdict: Verdict | None,
     has_bundle: bool,
 ) -> Correction | None:
-    """The tracker of a deploy whose recording was cut off; None where it is there, or the state no longer what it left.
+    """The tracker of a deploy or heal whose recording was cut off; None where it is there, or the state no longer what it left.
 
-    A bundle that did not come so far is not named.
+    A bundle that did not come so far is not named. A heal's is written only over the deploy that it was a heal of, and only
+    while nobody else has put the same content on record: it knows no more than that.
     """
     before = over.record if isinstance(over, Present) else None
     if before == begun or not is_of_content(begun, state) or (before and is_later(before, begun)):
         return None
-    run = f"run {begun.run_id}" if begun.run_id else "the pipeline"
+    is_heal = begun.deployed_by == BY_TRUEUP
+    if is_heal and (before is None or before.bundle != begun.bundle or tracker_has(before, state)):
+        return None
+    run = f"{'heal' if is_heal else 'run'} {begun.run_id}" if begun.run_id else "the pipeline"
     why = f"This state is what {run} left, which was cut off before it had written the tracker."
     after = begun
     if begun.bundle and not has_bundle:
@@ -201,13 +207,13 @@ def _corrected_tracker(
     )
 
 
-def _tracker_has(tracker: TrackerRecord, state: Present[StateHead]) -> bool:
+def tracker_has(tracker: TrackerRecord, state: Present[StateHead]) -> bool:
     """Whether the tracker is of this content, and not merely of this serial."""
     same_content = tracker.state_md5 is None or tracker.state_md5 == state.blob.content_md5
     return tracker.serial == state.record.serial and _same(tracker.lineage, state.record.lineage) and same_content
 
 
-def _entry_has(entry: RegistryEntry, state: Present[StateHead]) -> bool:
+def entry_has(entry: RegistryEntry, state: Present[StateHead]) -> bool:
     return entry.serial == state.record.serial and _same(entry.lineage, state.record.lineage)
 
 

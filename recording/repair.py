@@ -16,7 +16,7 @@ from records.judged import JudgedMarket, JudgedStack
 from records.names import tracker_blob
 from records.ports import MarketJudge, RecordLog, RecordReader
 from records.readings import Absent, Present, Reading, StateHead
-from records.registry import RegistryEntry, RegistryRecord
+from records.registry import RegistryEntry, RegistryRecord, StateLocation
 from records.report import Problem
 from records.store_faults import told
 from records.tracker import TrackerRecord
@@ -164,14 +164,23 @@ def _may_be_written(judged: JudgedMarket) -> bool:
 async def _finished(begun: TrackerRecord | None, stack: JudgedStack | None, records: RecordReader) -> Correction | None:
     """The rest of a recording that was cut off, unless a deploy is running."""
     verdict = stack.result.verdict if stack else None
-    if begun is None or begun.state is None or verdict is Verdict.IN_FLIGHT:
+    if begun is None or verdict is Verdict.IN_FLIGHT:
         return None
-    state = await records.state(location=begun.state)
+    # A heal's tracker says no more of where the state is than the one before it.
+    location = begun.state or (_registered_location(stack) if stack else None)
+    if location is None:
+        return None
+    state = await records.state(location=location)
     if not isinstance(state, Present):
         return None
     over: Reading[TrackerRecord] = stack.readings.tracker if stack else Absent(tracker_blob(begun.market, begun.stack))
     has_bundle = begun.bundle is not None and await records.has_bundle(blob=begun.bundle.blob)
     return finished(begun, state, over=over, verdict=verdict, has_bundle=has_bundle)
+
+
+def _registered_location(stack: JudgedStack) -> StateLocation | None:
+    entry = stack.readings.registry
+    return entry.record.state if isinstance(entry, Present) else None
 
 
 async def _write_entries(repairs: MarketRepairs, entries: dict[str, RegistryEntry], book: RecordBook) -> None:

@@ -1,8 +1,11 @@
-"""What a tracker says after each of the four commands. Pure: records in, a record out.
+"""What a tracker says after each of the four commands, and after a heal. Pure: records in, a record out.
 
 Fields that this version does not know, and the history, go on from the tracker before. All else is of this deploy or absent: a
 bundle of an earlier one would have a plan check compare with what is no longer deployed.
 """
+
+from datetime import datetime
+from typing import Final
 
 from recording.author import Author
 from recording.deploy import BY_THE_PIPELINE, Deploy
@@ -10,6 +13,8 @@ from records.readings import Present, StateHead
 from records.registry import RegistryEntry, StateLocation
 from records.tracker import MOST_HISTORY_ENTRIES, HistoryAction, HistoryEntry, Outcome, TrackerRecord
 
+BY_TRUEUP: Final = "trueup"
+"""What ``deployed_by`` says after a heal, of which ``run_id`` is the job."""
 _SCHEMA_VERSION = 1
 
 
@@ -73,6 +78,23 @@ def accepting(
 ) -> TrackerRecord:
     """The tracker with the state's content as the truth; which deploy came last, and of what, stays as it was."""
     return _rewritten(previous, **_content(state), state=location, history=_longer(previous, written))
+
+
+def after_heal(previous: TrackerRecord, state: Present[StateHead], *, job_id: str, at: datetime) -> TrackerRecord:
+    """The tracker with the state's content, and trueup as who brought it there; which bundle is deployed stays as it was.
+
+    ``at`` is kept to the second, as pipelines write theirs: a deploy of the same second is then not taken for an earlier one.
+    """
+    return _rewritten(
+        previous,
+        **_content(state),
+        terraform_version=state.record.terraform_version,
+        run_id=job_id,
+        run_url=None,
+        deployed_at=at.replace(microsecond=0),
+        deployed_by=BY_TRUEUP,
+        outcome=None,
+    )
 
 
 def without_bundle(tracker: TrackerRecord) -> TrackerRecord:

@@ -1,4 +1,4 @@
-"""Deploys that a pipeline had begun to record when it died: the log has what the tracker was to say."""
+"""Deploys and heals whose recording had begun when the process died: the log has what the tracker was to say."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -11,10 +11,11 @@ from records.tracker import TrackerRecord, parse_tracker
 
 _LOOKED_BACK: Final = timedelta(days=30)
 """Whoever has not repaired a deploy's records within a month has deployed again, or accepted what there is."""
+_WITHOUT_A_PERSON: Final = frozenset({RecordCommand.RECORD, RecordCommand.HEAL})
 
 
 async def unfinished_records(log: RecordLog, *, market: str, now: datetime) -> dict[str, TrackerRecord]:
-    """The trackers that pipelines were to write, by stack, and that nothing was written after. ``now`` is UTC.
+    """The trackers that pipelines and heals were to write, by stack, and that nothing was written after. ``now`` is UTC.
 
     Raises:
         StoreError: the log cannot be read.
@@ -41,11 +42,11 @@ def is_later(tracker: TrackerRecord, begun: TrackerRecord) -> bool:
 
 
 def _counts(write: LoggedWrite) -> bool:
-    """Whatever was written counts; of what was not, a deploy's record: the other commands' persons run them again.
+    """Whatever was written counts; of what was not, a deploy's record or a heal's: the other commands' persons run them again.
 
     Also one that was refused: whoever wrote in between, the process may have died before it tried again.
     """
-    return write.status is WriteStatus.WRITTEN or write.command is RecordCommand.RECORD
+    return write.status is WriteStatus.WRITTEN or write.command in _WITHOUT_A_PERSON
 
 
 def _tracker(write: LoggedWrite) -> TrackerRecord | None:

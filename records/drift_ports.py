@@ -1,11 +1,15 @@
 """What the plan checks need of the world beside `records.ports`, as Protocols; the adapters fulfil them. Times are UTC."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
-from records.heals import HealJob, HealRow, Opening
-from records.plan_checks import CheckRunRow, StackCheck, StoredCheck
+from records.heal_ledger import HealRow, LeverUse
+from records.heals import HealJob
+from records.plan_checks import CheckRunRow, CheckSketch, StackCheck, StoredCheck
 from records.report import Problem
 from records.results import Run
 
@@ -29,8 +33,11 @@ class CheckStore(Protocol):
     async def latest_of_stack(self, *, market: str, stack: str) -> StoredCheck | None:
         """A point read; None where the stack was never checked."""
 
-    def latest(self) -> AsyncIterator[StoredCheck]:
-        """Of every stack of every market, in no order, a page at a time."""
+    def sketches(self) -> AsyncIterator[CheckSketch]:
+        """Of every stack of every market the latest, without its findings; in no order; one range read, a page at a time.
+
+        One may be ahead of its check for as long as a write that was cut off has not been done again.
+        """
 
     def history_of_stack(self, *, market: str, stack: str) -> AsyncIterator[StoredCheck]:
         """Newest first, a page at a time."""
@@ -42,28 +49,132 @@ class CheckStore(Protocol):
         """Removes history of runs that started before; returns how many rows. The latest are kept, however old."""
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A ledger's row, and the tag under which it may be replaced."""
+
+    row: HealRow
+    etag: str
+
+
 class HealLedger(Protocol):
-    """Keeps a row for each job. Every method raises `StoreError`."""
+    """Keeps a row for each job, and the levers that persons have pulled. Every method raises `StoreError`.
 
-    async def open_job(self, *, job: HealJob, run_id: str) -> Opening:
-        """Enters a job as queued, before its message is sent: who crashes between the two has queued it no twice.
+    A row that this version cannot read is a `StoreUnavailableError` where a job or a stack is asked for by name: a job must not
+    be taken for new that a later version has at work, nor a drift for one that was never healed. `rows` passes it over.
+    """
 
-        A job of this id that is queued already and has not expired by ``job.queued_at`` is left as it is. One that has expired
-        is entered anew: its message is gone by then, or was never sent. Of two who open the same job at one moment, one does.
+    async def row(self, *, market: str, stack: str, job_id: str) -> Kept | None:
+        """A point read."""
+
+    async def put(self, *, row: HealRow, replaces: str | None) -> str:
+        """Writes a row in place of the one with this tag, None for none; returns its new tag.
+
+        Raises:
+            BlobChangedError: there is another row, or one already; nothing was written. A write whose answer was lost, and that
+                is sent again, finds its own work and is no such.
         """
 
-    async def job(self, *, market: str, stack: str, job_id: str) -> HealRow | None:
-        """A point read."""
+    async def find(self, *, job_id: str) -> Kept | None:
+        """A job of which only the id is known."""
+
+    def of_stack(self, *, market: str, stack: str) -> AsyncIterator[HealRow]:
+        """Every job of a stack, in no order."""
+
+    def rows(self) -> AsyncIterator[HealRow]:
+        """Every job, in no order, a page at a time."""
+
+    async def pauses(self) -> Sequence[LeverUse]:
+        """The pauses that are in force."""
+
+    async def pull(self, *, use: LeverUse) -> None:
+        """Keeps the use of a lever. A pause is in force from then on; `resume` ends that of its market, or the general one.
+
+        A pause that is there already for the same market is replaced.
+        """
+
+    def uses(self) -> AsyncIterator[LeverUse]:
+        """Newest first, a page at a time."""
 
 
 class HealQueue(Protocol):
     """The queue ``auto-apply``, from its sending end."""
 
-    async def send(self, *, job: HealJob) -> None:
-        """Puts a job where a worker finds it, until it expires.
+    async def send(self, *, job: HealJob, delay_seconds: int = 0) -> None:
+        """Puts a job where a worker finds it after the delay, until it expires.
 
         Raises:
             StoreError: the queue did not take it, as far as is known.
+        """
+
+
+class Delivery(Protocol):
+    """A message that this process has for a while, and that comes again to somebody unless it is done with."""
+
+    @property
+    def body(self) -> bytes: ...
+
+    @property
+    def tries(self) -> int:
+        """How often it was delivered, this time included."""
+
+    async def done(self) -> None:
+        """Takes it out of the queue. One that is no longer ours is left to whoever has it."""
+
+    async def poisoned(self) -> None:
+        """Moves it to the queue `records.heals.POISON_QUEUE`."""
+
+
+class HealInbox(Protocol):
+    """The same queue from its receiving end, for a worker without the Functions host."""
+
+    def deliveries(self) -> AsyncIterator[AbstractAsyncContextManager[Delivery]]:
+        """Messages until none is left that can be had now. Each is ours while its block lasts, and renewed meanwhile.
+
+        Raises:
+            StoreError
+        """
+
+
+class StackLease(Protocol):
+    """That this process, and no other, heals a stack."""
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it could not be renewed in time: another may have it by now."""
+
+
+class StackLeases(Protocol):
+    """One worker a stack, over all machines (``locks/{market}/{stack}``)."""
+
+    def held(self, *, market: str, stack: str) -> AbstractAsyncContextManager[StackLease | None]:
+        """The stack's lease while the block lasts, renewed meanwhile; None where another has it.
+
+        A process that is killed has it for a minute more at most.
+
+        Raises:
+            StoreError: on entering.
+        """
+
+
+class Recording(StrEnum):
+    """What came of recording a heal."""
+
+    RECORDED = "recorded"
+    UNMOVED = "unmoved"
+    """The records say what the state says: the apply left its serial alone, or it was recorded before."""
+    NOT_OURS = "not_ours"
+    """The tracker is of another deploy by now, or the state of another lineage: nothing was written."""
+
+
+class HealRecorder(Protocol):
+    """Writes tracker and registry after a heal, as the pipeline would after a deploy."""
+
+    async def record_heal(self, *, job: HealJob, serial: int, at: datetime) -> Recording:
+        """Brings tracker and registry to the state that has this serial, where the tracker says what the job was made on, or
+        what an earlier record of this very job left.
+
+        Safe to do again. Never raises but `StoreError` and `RecordError`, after which it may be done again.
         """
 
 
@@ -74,3 +185,13 @@ class CheckTelemetry(Protocol):
         self, *, row: CheckRunRow, checks: Iterable[StackCheck], problems: Sequence[Problem]
     ) -> None:
         """Once a run; there are neither checks nor problems where it failed. Returns when it has left, or cannot."""
+
+
+class HealTelemetry(Protocol):
+    """Tells whoever watches what came of a job. Never raises, and holds no value of a resource."""
+
+    async def heal_moved(self, *, row: HealRow) -> None:
+        """Once a step that ends a job, after it is in the ledger. Returns when it has left, or cannot."""
+
+    async def message_refused(self, *, why: str) -> None:
+        """A message that names no job of the ledger; ``why`` holds nothing of it."""

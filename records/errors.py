@@ -7,6 +7,11 @@
     ├── UnknownMarketError         a market was asked for that no record names
     ├── UnknownStackError          a stack was asked for that no market has
     ├── EngineUnavailableError     Durable Functions does not answer
+    ├── LeaseLostError             another worker may have the stack by now
+    ├── StackBusyError             another worker has the stack
+    ├── DiedTooOftenError          each worker that took a job has died with it
+    ├── UnverifiedHealError        an apply was made, and no plan says what came of it
+    ├── RefusedLeverError          a person asked for what cannot be done to this job
     ├── RecordError                a record cannot be read or trusted: carries a Fault
     ├── BundleError                a bundle cannot be made of a folder, or unpacked
     ├── RefusedWriteError          what was asked for would make the records say something that is not so
@@ -42,6 +47,29 @@ class UnknownStackError(TrueupError):
 
 class EngineUnavailableError(TrueupError):
     """Durable Functions does not answer, or did not take an orchestration; the text holds no URL, which would hold a key."""
+
+
+class LeaseLostError(TrueupError):
+    """The stack's lease could not be renewed, so that another worker may have it by now. Nothing was applied after that."""
+
+
+class StackBusyError(TrueupError):
+    """Another worker has the stack's lease."""
+
+
+class DiedTooOftenError(TrueupError):
+    """Each worker that took a job has died with it, as often as a message may fail."""
+
+    def __init__(self) -> None:
+        super().__init__("each worker that took it has died with it; look for what ends them, then retry the job")
+
+
+class UnverifiedHealError(TrueupError):
+    """An apply was made, and no plan could be made after it. The job's next worker looks at what is true."""
+
+
+class RefusedLeverError(TrueupError):
+    """What a person asked for cannot be done to this job; the text says why, and what can. Nothing was written."""
 
 
 class RecordError(TrueupError):

@@ -1,4 +1,4 @@
-"""A heal as a job: what is queued for the worker, and the row by which the ledger knows it. Neither holds a value of a plan."""
+"""A heal as a job: what is queued for the worker. It holds no value of a plan."""
 
 from enum import StrEnum
 from typing import Annotated, Final, Literal
@@ -9,7 +9,10 @@ from records.names import MarketKey, StackName
 from records.timestamps import UtcTime
 
 QUEUE: Final = "auto-apply"
-LEDGER_TABLE: Final = "heals"
+POISON_QUEUE: Final = f"{QUEUE}-poison"
+"""Where the Functions host puts a message that has failed ``maxDequeueCount`` times (host.json)."""
+MOST_TRIES: Final = 5
+"""The host's ``maxDequeueCount``, and that of `trueup drift heal`."""
 MESSAGE_MAX_BYTES: Final = 48 * 1024
 """A message of Azure's queues has 64 KiB, and the Functions host expects it in Base64."""
 
@@ -27,7 +30,8 @@ class HealMode(StrEnum):
 class HealJob(BaseModel):
     """A heal to do, as it stands in the queue. ``job_id`` is `drift.decide.job_id` of what follows it. Times are UTC.
 
-    ``addresses`` are what the apply would change, sorted.
+    ``addresses`` are what the apply would change, sorted. The same drift on the same ground is the same job again, with another
+    ``queued_at``: that tells a message from those of before.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
@@ -45,24 +49,6 @@ class HealJob(BaseModel):
     expires_at: UtcTime
 
 
-class HealStep(StrEnum):
-    """How far a job has come."""
-
-    QUEUED = "queued"
-
-
-class HealRow(BaseModel):
-    """A job as the ledger keeps it, with the run of plan checks that queued it."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
-
-    job: HealJob
-    step: HealStep
-    run_id: str
-
-
-class Opening(StrEnum):
-    """What came of entering a job in the ledger."""
-
-    OPENED = "opened"
-    ALREADY_OPEN = "already_open"
+def fits_in_a_message(job: HealJob) -> bool:
+    """Whether the queue takes it: a drift of very many resources is never healed unattended."""
+    return len(job.model_dump_json().encode()) <= MESSAGE_MAX_BYTES

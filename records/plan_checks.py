@@ -127,12 +127,46 @@ class StoredCheck(BaseModel):
     fleet_fingerprints: tuple[str, ...] = ()
     check: StackCheck
 
+    def sketch(self) -> "CheckSketch":
+        check = self.check
+        return CheckSketch(
+            market=check.market,
+            stack=check.stack,
+            run_started_at=self.run_started_at,
+            checked_at=check.checked_at,
+            decision=check.decision,
+            reason=check.reason,
+            verdict=check.verdict,
+            job_id=check.job_id,
+            fleet_fingerprints=self.fleet_fingerprints,
+        )
+
+
+class CheckSketch(BaseModel):
+    """A check without its findings: what a run must know of every other stack, and what a list of them shows."""
+
+    model_config = _FROZEN
+
+    market: MarketKey
+    stack: StackName
+    run_started_at: UtcTime
+    checked_at: UtcTime
+    decision: Decision
+    reason: HoldReason | None = None
+    verdict: Verdict | None = None
+    job_id: str | None = None
+    fleet_fingerprints: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return stack_path(self.market, self.stack)
+
 
 class CheckRunRow(AnyRunRow):
     """A run of plan checks as the table keeps it, of bounded size.
 
     ``checked_stacks`` of ``expected_stacks`` were looked at; ``unplanned_stacks`` of these are inconclusive. ``queued_jobs``
-    is how many heals are in the queue for it.
+    is how many heals it has queued.
     """
 
     expected_stacks: int | None = None
@@ -158,7 +192,8 @@ class CheckRunRow(AnyRunRow):
 class CheckReport(BaseModel):
     """A run of plan checks, as ``trueup drift check --format json`` prints it; ``results`` are sorted by market and stack.
 
-    ``problems`` are what could not be looked at at all, and what could not be kept or queued.
+    ``problems`` are what could not be looked at at all, and what could not be kept or queued. ``queued`` are the jobs that this
+    run put into the queue, sorted; None where it was to queue none.
     """
 
     model_config = _FROZEN
@@ -168,6 +203,7 @@ class CheckReport(BaseModel):
     started_at: UtcTime
     finished_at: UtcTime
     counts: dict[Decision, int]
+    queued: tuple[str, ...] | None = None
     problems: tuple[Problem, ...] = ()
     results: tuple[StackCheck, ...] = ()
 

@@ -12,10 +12,14 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class MarkedValues:
-    """What the file holds. ``lines`` has the path of every field and item, the whole file's being ``()``; from 1 on."""
+    """What the file holds. ``lines`` has the path of every field and item, the whole file's being ``()``; from 1 on.
+
+    ``name`` is what the file is called by whoever keeps it.
+    """
 
     values: PlainValue
     lines: Mapping[Path, int]
+    name: str = POLICY_BLOB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +28,7 @@ class BrokenYaml:
 
     message: str
     line: int | None = None
+    name: str = POLICY_BLOB
 
 
 @dataclass(frozen=True, slots=True)

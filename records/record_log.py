@@ -9,12 +9,13 @@ from records.timestamps import UtcTime
 
 
 class RecordCommand(StrEnum):
-    """The command that wrote."""
+    """The command that wrote; ``heal`` is no person's, but the worker's that has healed a stack."""
 
     RECORD = "record"
     ADOPT = "adopt"
     REPAIR = "repair"
     ACCEPT = "accept"
+    HEAL = "heal"
 
 
 class WrittenKind(StrEnum):

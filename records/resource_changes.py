@@ -22,3 +22,15 @@ class ChangeHistory(Protocol):
         self, *, subscription_id: str, resource_ids: Collection[str]
     ) -> Mapping[str, ResourceChange]:
         """By resource id in lower case."""
+
+
+class NoChangeHistory:
+    """Knows nothing: for an estate on disk, or where Resource Graph is not to be asked."""
+
+    async def last_changes(
+        self,
+        *,
+        subscription_id: str,  # noqa: ARG002 (the port's)
+        resource_ids: Collection[str],  # noqa: ARG002 (the port's)
+    ) -> Mapping[str, ResourceChange]:
+        return {}

@@ -11,10 +11,10 @@ import pytest
 from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableServiceClient
 
-from adapters.azure_tables import PLAN_CHECK_RUNS_TABLE, RESULTS_TABLE, RUNS_TABLE
 from adapters.folder_runs import FolderRunStore
 from adapters.folder_tables import FolderResultStore
 from adapters.table_keys import RUNS_PARTITION, newest_first, run_key
+from adapters.table_names import PLAN_CHECK_RUNS_TABLE, RESULTS_TABLE, RUNS_TABLE
 from records.plan_checks import CheckRunRow, Decision, HoldReason
 from records.ports import ResultStore, RunStore
 from records.results import Run

@@ -20,17 +20,19 @@ from adapters.azure_record_log import AzureRecordLog
 from adapters.azure_results import AzureResultStore
 from adapters.azure_retries import RetryLimits
 from adapters.azure_runs import AzureRunStore
-from adapters.azure_tables import (
+from adapters.azure_work import AzureMarketWorkStore, AzureWorkStore
+from adapters.blob_store import BlobPlace
+from adapters.record_reader import BlobRecordReader, Containers
+from adapters.table_names import (
+    HEALS_TABLE,
     PLAN_CHECK_RUNS_TABLE,
     PLAN_CHECK_WORK_TABLE,
+    PLAN_CHECKS_TABLE,
     RECORD_LOG_TABLE,
     RESULTS_TABLE,
     RUNS_TABLE,
     WORK_TABLE,
 )
-from adapters.azure_work import AzureMarketWorkStore, AzureWorkStore
-from adapters.blob_store import BlobPlace
-from adapters.record_reader import BlobRecordReader, Containers
 from reconcile.market import MarketReconciler, Rules
 from reconcile.run import RunProgress, reconcile_estate
 from records.faults import FaultCode, RecordKind
@@ -164,6 +166,8 @@ def delete_tables(connection_string: str, **options: Any) -> None:
             RECORD_LOG_TABLE,
             PLAN_CHECK_RUNS_TABLE,
             PLAN_CHECK_WORK_TABLE,
+            PLAN_CHECKS_TABLE,
+            HEALS_TABLE,
         ):
             with suppress(ResourceNotFoundError):
                 service.delete_table(table)

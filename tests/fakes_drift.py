@@ -1,38 +1,42 @@
-"""The stores of plan checks in memory: small and real, and held to the same contract suites as the adapters."""
+"""The stores of plan checks and heals in memory: small and real, and held to the same contract suites as the adapters."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
+from itertools import count
 
 from pydantic import ValidationError
 
-from adapters.heal_messages import to_message
-from records.errors import StoreError, StoreUnavailableError
-from records.heals import LEDGER_TABLE, HealJob, HealRow, HealStep, Opening
-from records.plan_checks import StoredCheck
+from records.drift_ports import Kept
+from records.errors import BlobChangedError, StoreUnavailableError
+from records.heal_ledger import LEDGER_TABLE, HealRow, Lever, LeverUse
+from records.heals import HealJob
+from records.plan_checks import CheckSketch, StoredCheck
 from records.results import Run
+from tests.fakes_healing import (
+    MemoryDelivery,
+    MemoryHealInbox,
+    MemoryHealQueue,
+    MemoryLease,
+    MemoryLeases,
+    MemoryMessage,
+    Refusing,
+)
+
+__all__ = [
+    "MemoryCheckStore",
+    "MemoryDelivery",
+    "MemoryHealInbox",
+    "MemoryHealLedger",
+    "MemoryHealQueue",
+    "MemoryLease",
+    "MemoryLeases",
+    "MemoryMessage",
+]
 
 UNREADABLE = "{}"
 
 
-class _Refusing:
-    """Does as it should until it is told to refuse."""
-
-    def __init__(self) -> None:
-        self._refusals: dict[str, StoreError] = {}
-
-    def refuse(self, method: str, error: StoreError) -> None:
-        """From now on, every call of the method of this name."""
-        self._refusals[method] = error
-
-    def heal(self) -> None:
-        self._refusals.clear()
-
-    def _check(self, method: str) -> None:
-        if method in self._refusals:
-            raise self._refusals[method]
-
-
-class MemoryCheckStore(_Refusing):
+class MemoryCheckStore(Refusing):
     """A `CheckStore` in memory, which keeps rows as text as a table does."""
 
     def __init__(self) -> None:
@@ -52,7 +56,7 @@ class MemoryCheckStore(_Refusing):
                 self._latest[name] = (started_at, UNREADABLE)
 
     async def save_check(self, *, stored: StoredCheck) -> None:
-        self._check("save_check")
+        self.check("save_check")
         name = (stored.check.market, stored.check.stack)
         text = stored.model_dump_json()
         self._history.setdefault(name, {})[Run(run_id=stored.run_id, started_at=stored.run_started_at)] = text
@@ -60,24 +64,24 @@ class MemoryCheckStore(_Refusing):
             self._latest[name] = (stored.run_started_at, text)
 
     async def check_of_run(self, *, run: Run, market: str, stack: str) -> StoredCheck | None:
-        self._check("check_of_run")
+        self.check("check_of_run")
         text = self._history.get((market, stack), {}).get(run)
         return _stored(text) if text else None
 
     async def latest_of_stack(self, *, market: str, stack: str) -> StoredCheck | None:
-        self._check("latest_of_stack")
+        self.check("latest_of_stack")
         row = self._latest.get((market, stack))
         return _stored(row[1]) if row else None
 
-    async def latest(self) -> AsyncIterator[StoredCheck]:
-        self._check("latest")
+    async def sketches(self) -> AsyncIterator[CheckSketch]:
+        self.check("sketches")
         for _, text in list(self._latest.values()):
             stored = _stored(text)
             if stored:
-                yield stored
+                yield stored.sketch()
 
     async def history_of_stack(self, *, market: str, stack: str) -> AsyncIterator[StoredCheck]:
-        self._check("history_of_stack")
+        self.check("history_of_stack")
         rows = self._history.get((market, stack), {})
         for run in sorted(rows, key=lambda run: run.started_at, reverse=True):
             stored = _stored(rows[run])
@@ -85,11 +89,11 @@ class MemoryCheckStore(_Refusing):
                 yield stored
 
     async def forget(self, *, market: str, stack: str) -> None:
-        self._check("forget")
+        self.check("forget")
         self._latest.pop((market, stack), None)
 
     async def prune(self, *, started_before: datetime) -> int:
-        self._check("prune")
+        self.check("prune")
         removed = 0
         for rows in self._history.values():
             old = [run for run in rows if run.started_at < started_before]
@@ -99,60 +103,90 @@ class MemoryCheckStore(_Refusing):
         return removed
 
 
-class MemoryHealLedger(_Refusing):
+class MemoryHealLedger(Refusing):
     """A `HealLedger` in memory, which keeps rows as text as a table does."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._rows: dict[tuple[str, str, str], str] = {}
+        self._rows: dict[tuple[str, str, str], tuple[str, str]] = {}
+        self._pauses: dict[str | None, LeverUse] = {}
+        self._uses: list[LeverUse] = []
+        self._writes = count(1)
 
     @property
-    def rows(self) -> list[HealRow]:
+    def all_rows(self) -> list[HealRow]:
         """Every job, in the order in which they were first entered."""
-        return [HealRow.model_validate_json(text) for text in self._rows.values()]
+        return [row for text, _ in self._rows.values() if (row := _row(text))]
 
     def put_text(self, job: HealJob, text: str) -> None:
         """A row as another version may have written it."""
-        self._rows[job.market, job.stack, job.job_id] = text
+        self._rows[job.market, job.stack, job.job_id] = (text, self._new_etag())
 
-    async def open_job(self, *, job: HealJob, run_id: str) -> Opening:
-        self._check("open_job")
-        to_message(job)
-        key = (job.market, job.stack, job.job_id)
-        if key in self._rows and not _has_expired(self._rows[key], job):
-            return Opening.ALREADY_OPEN
-        self._rows[key] = HealRow(job=job, step=HealStep.QUEUED, run_id=run_id).model_dump_json()
-        return Opening.OPENED
+    async def row(self, *, market: str, stack: str, job_id: str) -> Kept | None:
+        self.check("row")
+        kept = self._rows.get((market, stack, job_id))
+        return _kept(job_id, *kept) if kept else None
 
-    async def job(self, *, market: str, stack: str, job_id: str) -> HealRow | None:
-        self._check("job")
-        text = self._rows.get((market, stack, job_id))
-        if text is None:
-            return None
-        try:
-            return HealRow.model_validate_json(text)
-        except ValidationError:
-            raise StoreUnavailableError(LEDGER_TABLE, f"this version cannot read the row of job {job_id}") from None
+    async def put(self, *, row: HealRow, replaces: str | None) -> str:
+        self.check("put")
+        key = (row.job.market, row.job.stack, row.job.job_id)
+        _, present = self._rows.get(key, (None, None))
+        if present != replaces:
+            raise BlobChangedError(LEDGER_TABLE, f"the row of job {row.job.job_id} is another")
+        etag = self._new_etag()
+        self._rows[key] = (row.model_dump_json(), etag)
+        return etag
+
+    async def find(self, *, job_id: str) -> Kept | None:
+        self.check("find")
+        found = [kept for (_, _, known), kept in self._rows.items() if known == job_id]
+        return _kept(job_id, *found[0]) if found else None
+
+    async def of_stack(self, *, market: str, stack: str) -> AsyncIterator[HealRow]:
+        self.check("of_stack")
+        for key, kept in list(self._rows.items()):
+            if key[:2] == (market, stack):
+                yield _kept(key[2], *kept).row
+
+    async def rows(self) -> AsyncIterator[HealRow]:
+        self.check("rows")
+        for row in self.all_rows:
+            yield row
+
+    async def pauses(self) -> Sequence[LeverUse]:
+        self.check("pauses")
+        return list(self._pauses.values())
+
+    async def pull(self, *, use: LeverUse) -> None:
+        self.check("pull")
+        if use.lever is Lever.PAUSE:
+            self._pauses[use.market] = use
+        if use.lever is Lever.RESUME:
+            self._pauses.pop(use.market, None)
+        if use not in self._uses:
+            self._uses.append(use)
+
+    async def uses(self) -> AsyncIterator[LeverUse]:
+        self.check("uses")
+        for use in sorted(self._uses, key=lambda use: use.at, reverse=True):
+            yield use
+
+    def _new_etag(self) -> str:
+        return f'"{next(self._writes)}"'
 
 
-class MemoryHealQueue(_Refusing):
-    """A `HealQueue` in memory. ``sent`` are its messages, in the order in which they came."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.sent: list[HealJob] = []
-
-    async def send(self, *, job: HealJob) -> None:
-        self._check("send")
-        self.sent.append(HealJob.model_validate_json(to_message(job)))
+def _kept(job_id: str, text: str, etag: str) -> Kept:
+    row = _row(text)
+    if row is None:
+        raise StoreUnavailableError(LEDGER_TABLE, f"this version cannot read the row of job {job_id}")
+    return Kept(row=row, etag=etag)
 
 
-def _has_expired(text: str, new: HealJob) -> bool:
+def _row(text: str) -> HealRow | None:
     try:
-        row = HealRow.model_validate_json(text)
+        return HealRow.model_validate_json(text)
     except ValidationError:
-        return False
-    return row.step is HealStep.QUEUED and row.job.expires_at <= new.queued_at
+        return None
 
 
 def _stored(text: str) -> StoredCheck | None:

@@ -18,7 +18,7 @@ from azure.durable_functions.models.utils import http_utils
 from azure.functions import HttpRequest, HttpResponse
 from azure.storage.blob import BlobServiceClient
 
-from adapters.azure_tables import RESULTS_TABLE, RUNS_TABLE, WORK_TABLE
+from adapters.table_names import RESULTS_TABLE, RUNS_TABLE, WORK_TABLE
 from records.engine import RunRequest
 from records.results import Run
 from records.runs import WHOLE_SCOPE, Scope, Trigger

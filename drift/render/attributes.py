@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from drift.render.finding_words import CREATE, DELETE, UPDATE, AttributeWords
-from drift.render.text import counted, shortened, shortened_pair
+from drift.render.text import shortened, shortened_pair
+from records.spelling import counted
 
 STYLES: Final = {UPDATE: "yellow", CREATE: "green", DELETE: "red", "-/+": "red", "+/-": "red"}
 """Terraform's own colours. What destroys is red however it ends."""

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Final
 
-from drift.render.text import spelt, to_the_minute, visible
+from drift.render.text import spelt
 from records.findings import AttributeChange, Finding, FindingKind
-from records.plan_checks import Decision, StackCheck
+from records.plan_checks import StackCheck
+from records.spelling import to_the_minute, visible
 
 UPDATE, CREATE, DELETE, NOTHING, UNKNOWN = "~", "+", "-", "#", "?"
 
@@ -27,7 +28,9 @@ _WHAT_HAPPENS: Final = {
     ("read",): "be read during apply",
 }
 _SENSITIVE: Final = "(sensitive value)"
-_SENSITIVE_OR_UNKNOWN: Final = "(sensitive, or known after apply)"
+NOT_SHOWN: Final = "(not shown)"
+"""Of what is sensitive, or known after the apply alone: which of the two, a finding does not say."""
+
 _ALL_OF_IT: Final = "(all of it)"
 _CHANGED_BY_SOMEBODY: Final = frozenset({FindingKind.PORTAL_DRIFT, FindingKind.MIXED})
 _ONE_SIDED: Final[dict[tuple[str, ...], str]] = {("create",): CREATE, ("delete",): DELETE, ("forget",): DELETE}
@@ -57,18 +60,23 @@ def address_of(finding: Finding) -> str:
     return visible(finding.address) + (f" (deposed object {visible(finding.deposed)})" if finding.deposed else "")
 
 
-def happens_to(finding: Finding, decision: Decision) -> str | None:
-    """``would be updated in-place``, as Terraform says it, and ``will`` where it is decided; None where nothing happens."""
+def happens_to(finding: Finding, *, is_queued: bool) -> str | None:
+    """``would be updated in-place``, as Terraform says it, and ``will`` where a heal is queued; None where nothing happens."""
     if finding.kind is FindingKind.STALE_STATE:
         return None
     if (what := _WHAT_HAPPENS.get(finding.actions)) is None:
         actions = ", ".join(visible(action) for action in finding.actions if action != "no-op")
         return f"has an action that trueup does not apply: {actions or 'none is named'}"
-    return f"{'will' if decision is Decision.HEAL else 'would'} {what}"
+    return f"{'will' if is_queued else 'would'} {what}"
 
 
-def who_changed(finding: Finding) -> str | None:
-    """Who changed it last, when and with what; None where nobody need have."""
+def may_be_somebodys(finding: Finding) -> bool:
+    """Whether somebody did it, who can be asked for."""
+    return finding.kind in _CHANGED_BY_SOMEBODY
+
+
+def who_changed(finding: Finding, *, has_asked: bool = True) -> str | None:
+    """Who changed it last, when and with what; None where nobody need have, or nobody was asked."""
     told = [
         f" at {to_the_minute(finding.changed_at)}" if finding.changed_at else "",
         f" with {visible(finding.client)}" if finding.client else "",
@@ -77,7 +85,7 @@ def who_changed(finding: Finding) -> str | None:
         return f"changed by {visible(finding.changed_by)}{''.join(told)}"
     if any(told):
         return f"changed{''.join(told)}; by whom is not known"
-    return "who changed it is not known" if finding.kind in _CHANGED_BY_SOMEBODY else None
+    return "who changed it is not known" if has_asked and may_be_somebodys(finding) else None
 
 
 def attribute_words(finding: Finding) -> list[AttributeWords]:
@@ -103,7 +111,7 @@ def _attribute(attribute: AttributeChange, finding: Finding) -> AttributeWords:
     if attribute.sensitive:
         symbol = _ONE_SIDED.get(finding.actions, UPDATE)
         is_known = finding.kind is FindingKind.STALE_STATE or symbol == DELETE
-        return AttributeWords(symbol=symbol, path=path, instead=_SENSITIVE if is_known else _SENSITIVE_OR_UNKNOWN)
+        return AttributeWords(symbol=symbol, path=path, instead=_SENSITIVE if is_known else NOT_SHOWN)
     before, after = spelt(attribute.before), spelt(attribute.after)
     if attribute.before is None:
         return AttributeWords(symbol=CREATE, path=path, after=after)

@@ -10,7 +10,6 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from drift.decide import APPROVABLE
 from drift.render.finding_words import (
     CREATE,
     DELETE,
@@ -25,13 +24,28 @@ from drift.render.finding_words import (
     symbol_of,
     who_changed,
 )
+from drift.render.groups import Group, groups, names_of, title_of
+from drift.render.legend import legend
 from drift.render.order import by_name, gravest_first
 from drift.render.summary import summary_line
-from drift.render.text import counted, shortened, shortened_pair, to_the_minute, visible
-from drift.render.wording import because, becomes_of, decided, differs_in, kind_of, next_step
+from drift.render.text import shortened, shortened_pair
+from drift.render.wording import (
+    Queued,
+    Ran,
+    approval_of,
+    because,
+    bundle_of,
+    decided,
+    differs_in,
+    is_queued,
+    job_name,
+    next_step,
+    told_of,
+)
 from records.findings import Finding
 from records.plan_checks import CheckReport, Decision, StackCheck
 from records.report import WHOLE_ESTATE, Problem
+from records.spelling import counted, to_the_minute, visible
 
 MOST_CHARACTERS: Final = 60_000
 """Under the 65,536 that GitHub allows a comment; the report says what it omits."""
@@ -48,21 +62,27 @@ _LINE_CELLS: Final = 400
 _LINE_WIDTH: Final = 100
 _RUNS: Final = re.compile("`+")
 _DIFF_SYMBOLS: Final = {UPDATE: "!", UNKNOWN: "!"}
+_SIDES: Final = "Below, `-` is what is there now, and `+` what an apply of the deployed bundle makes of it."
 _FOOTER: Final = (
     "---\n\nThis report is about portal drift only; pipeline drift is looked for by `trueup reconcile`, "
     "and is not in this report.\n"
 )
 
 
-def render_markdown(report: CheckReport) -> Iterator[str]:
-    """The report in chunks: counts, a table, a section a stack as long as there is room, and what could not be looked at."""
+def render_markdown(report: CheckReport, *, has_asked: bool = True) -> Iterator[str]:
+    """The report in chunks: counts, a table, a section a stack as long as there is room, and what could not be looked at.
+
+    Stacks of which there is the same to say share a section. ``has_asked`` is whether anybody was asked who had changed what.
+    """
+    ran = Ran(queued=report.queued, has_asked=has_asked)
     telling = [check for check in by_name(report.results) if check.decision is not Decision.CLEAN]
-    head, end = "".join(_head(report, telling)), "".join(_end(report))
+    grouped = groups(telling)
+    head, end = "".join(_head(report, grouped, ran)), "".join(_end(report))
     yield head
     room, left_out = MOST_CHARACTERS - len(head) - len(end), 0
-    for section in map(_section, telling):
+    for group, section in ((group, _section(group, ran)) for group in grouped):
         if len(section) > room:
-            left_out += 1
+            left_out += len(group)
             continue
         room -= len(section)
         yield section
@@ -71,15 +91,17 @@ def render_markdown(report: CheckReport) -> Iterator[str]:
     yield end
 
 
-def _head(report: CheckReport, telling: Sequence[StackCheck]) -> Iterator[str]:
+def _head(report: CheckReport, grouped: Sequence[Group], ran: Ran) -> Iterator[str]:
     started, ended = to_the_minute(report.started_at), to_the_minute(report.finished_at)
     yield f"## Portal drift\n\n**{summary_line(report)}**\n\n"
     yield f"Run {_code(report.run_id)}, started {started}, ended {ended}\n\n"
-    if telling:
+    if grouped:
         yield "| Stack | Decision | Because | Findings |\n| --- | --- | --- | --- |\n"
-        yield from map(_row, telling[:MOST_LISTED])
-        yield "\n" + _more(len(telling) - MOST_LISTED, "stack")
-        yield "Below, `-` is what is there now, and `+` what an apply of the deployed bundle makes of it.\n\n"
+        yield from (_row(group, ran.queued) for group in grouped[:MOST_LISTED])
+        yield "\n" + _more(sum(map(len, grouped[MOST_LISTED:])), "stack")
+    findings = [finding for group in grouped for check in group for finding in check.findings]
+    if lines := legend(findings, sides=_SIDES, has_asked=ran.has_asked, quote="`"):
+        yield " ".join(lines) + "\n\n"
 
 
 def _end(report: CheckReport) -> Iterator[str]:
@@ -98,8 +120,10 @@ def _more(count: int, noun: str) -> str:
     return f"And {counted(count, f'more {noun}')}, which `--format json` lists.\n\n" if count > 0 else ""
 
 
-def _row(check: StackCheck) -> str:
-    cells = (f"`{check.name}`", _decision(check), because(check) or "", stack_findings(check))
+def _row(group: Group, queued: Queued) -> str:
+    check, others = group[0], len(group) - 1
+    name = f"`{check.name}`{f' and {others:,} more' if others else ''}"
+    cells = (name, _decision(check, queued), because(check) or "", stack_findings(check))
     return f"| {' | '.join(cells)} |\n"
 
 
@@ -110,23 +134,28 @@ def _clean(check: StackCheck) -> Iterator[str]:
         yield shortened(f"{check.name}  {symbol_of(finding)} {address_of(finding)}: {told}", _LINE_CELLS)
 
 
-def _section(check: StackCheck) -> str:
-    """One stack, cut at so many characters that others have room beside it."""
-    why_held = because(check)
-    title = f"### `{check.name}`: {_decision(check)}{f' because {why_held}' if why_held else ''}\n\n"
-    steps = [next_step(check)]
-    if check.job_id and (check.decision is Decision.HEAL or check.reason in APPROVABLE):
-        steps.append(f"Job {_code(check.job_id)}.")
-    lines = [*_remarks(check), *_findings(check)]
-    said = " ".join(filter(None, steps))
-    return title + (f"{said}\n\n" if said else "") + (_fenced(lines, "diff") if lines else "")
+def _section(group: Group, ran: Ran) -> str:
+    """One stack, or more of which there is the same to say, cut at so many characters that others have room beside it."""
+    check, queued = group[0], ran.queued
+    name = f"`{check.name}`" if len(group) == 1 else title_of(group)
+    title = f"### {name}: {_decision(check, queued)}\n\n"
+    steps = [next_step(group, queued)]
+    if approval := approval_of(check):
+        steps.append(f"To approve it: {_code(approval)}.")
+    if check.job_id and is_queued(check, queued):
+        steps.append(f"Queued as job {_code(job_name(check.job_id))}.")
+    if bundle := bundle_of(group):
+        steps.append(f"{bundle}.")
+    lines = [*_remarks(check), *_findings(check, ran)]
+    paragraphs = [" ".join(filter(None, steps)), f"{names_of(group)}." if len(group) > 1 else ""]
+    return title + "".join(f"{text}\n\n" for text in paragraphs if text) + (_fenced(lines, "diff") if lines else "")
 
 
-def _findings(check: StackCheck) -> Iterator[str]:
+def _findings(check: StackCheck, ran: Ran) -> Iterator[str]:
     """As many findings as there is room for, and one at least, each after an empty line."""
     room, findings = _STACK_CHARACTERS, gravest_first(check.findings)
     for told, finding in enumerate(findings):
-        block = ["", *_finding(finding, check)]
+        block = ["", *_finding(finding, check, ran)]
         room -= sum(map(len, block))
         if told and room < 0:
             yield ""
@@ -137,16 +166,17 @@ def _findings(check: StackCheck) -> Iterator[str]:
 
 def _remarks(check: StackCheck) -> list[str]:
     """The sentence of the decision, then the diagnostics that it has not said already."""
-    told = [check.why, *(line for line in check.diagnostics if line not in check.why)]
+    told = [check.why or because(check) or "", *(line for line in check.diagnostics if line not in check.why)]
     return [line for text in told[:MOST_REMARKS] if text for line in _wrapped(text)]
 
 
-def _finding(finding: Finding, check: StackCheck) -> Iterator[str]:
-    symbol, happens, direction = symbol_of(finding), happens_to(finding, check.decision), direction_of(finding)
+def _finding(finding: Finding, check: StackCheck, ran: Ran) -> Iterator[str]:
+    symbol = symbol_of(finding)
+    happens = happens_to(finding, is_queued=is_queued(check, ran.queued))
     head = f"{_DIFF_SYMBOLS.get(symbol, symbol)} {address_of(finding)}{f' {happens}' if happens else ''}"
     yield shortened(head, _LINE_CELLS)
-    yield from _wrapped(f"{kind_of(finding)}{f' ({direction})' if direction else ''}; {becomes_of(finding, check)}")
-    if who := who_changed(finding):
+    yield from _wrapped(told_of(finding, check, direction_of(finding)))
+    if who := who_changed(finding, has_asked=ran.has_asked):
         yield from _wrapped(who)
     attributes = attribute_words(finding)
     shown = attributes[:MOST_ATTRIBUTES]
@@ -184,9 +214,9 @@ def _wrapped(text: str) -> list[str]:
     )
 
 
-def _decision(check: StackCheck) -> str:
+def _decision(check: StackCheck, queued: Queued) -> str:
     """As `decided`, with the machine's word as code."""
-    return decided(check).replace("(", "(`").replace(")", "`)")
+    return decided(check, queued).replace("(", "(`").replace(")", "`)")
 
 
 def _code(text: str) -> str:

@@ -3,8 +3,8 @@
 from collections import Counter
 from typing import Final
 
-from drift.render.text import counted
 from records.plan_checks import CheckReport, Decision, HoldReason
+from records.spelling import counted
 
 _WORDS: Final = {Decision.CLEAN: "clean", Decision.HEAL: "heal", Decision.HOLD: "held"}
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import Final
 
-from rich.console import Group, RenderableType
+from rich.console import Group as Renderables
+from rich.console import RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from drift.decide import APPROVABLE
 from drift.render.attributes import STYLES, Attributes, marked
 from drift.render.finding_words import (
     address_of,
@@ -17,13 +17,27 @@ from drift.render.finding_words import (
     symbol_of,
     who_changed,
 )
+from drift.render.groups import Group, groups, names_of, title_of
+from drift.render.legend import legend
 from drift.render.order import by_name, gravest_first
+from drift.render.reasons import GRAVE
 from drift.render.summary import summary_line
-from drift.render.text import counted, visible
-from drift.render.wording import because, becomes_of, decided, differs_in, kind_of, next_step
+from drift.render.wording import (
+    Ran,
+    approval_of,
+    because,
+    bundle_of,
+    decided,
+    differs_in,
+    is_queued,
+    job_name,
+    next_step,
+    told_of,
+)
 from records.findings import Finding
-from records.plan_checks import CheckReport, Decision, HoldReason, StackCheck
+from records.plan_checks import CheckReport, Decision, StackCheck
 from records.report import WHOLE_ESTATE, Problem
+from records.spelling import counted, visible
 
 MOST_FINDINGS: Final = 40
 MOST_ATTRIBUTES: Final = 25
@@ -31,23 +45,27 @@ MOST_DIAGNOSTICS: Final = 10
 MOST_OF_A_CLEAN_STACK: Final = 5
 """Keep a bad morning readable; the report says what it omits, and the JSON has it all."""
 
-_GRAVE: Final = frozenset({HoldReason.INCONCLUSIVE, HoldReason.UNSAFE, HoldReason.DESTRUCTIVE})
+_SIDES: Final = "Values: what is there now -> what an apply of the deployed bundle makes of it."
 _IN_A_STACK: Final = (0, 0, 0, 2)
 _IN_A_FINDING: Final = (0, 0, 0, 6)
 
 
-def render_terminal(report: CheckReport) -> RenderableType:
-    """A Rich renderable: stacks, clean stacks that have something to tell, problems, counts."""
-    return Group(*_parts(report))
+def render_terminal(report: CheckReport, *, has_asked: bool = True) -> RenderableType:
+    """A Rich renderable: stacks, clean stacks that have something to tell, problems, counts.
+
+    ``has_asked`` is whether anybody was asked who had changed what.
+    """
+    return Renderables(*_parts(report, Ran(queued=report.queued, has_asked=has_asked)))
 
 
-def _parts(report: CheckReport) -> Iterator[RenderableType]:
+def _parts(report: CheckReport, ran: Ran) -> Iterator[RenderableType]:
     checks = by_name(report.results)
     telling = [check for check in checks if check.decision is not Decision.CLEAN]
-    if any(finding.attributes for check in telling for finding in check.findings):
-        yield Text("Values: what is there now -> what an apply of the deployed bundle makes of it\n", style="dim")
-    for check in telling:
-        yield from _stack(check)
+    findings = [finding for check in telling for finding in check.findings]
+    if lines := legend(findings, sides=_SIDES, has_asked=ran.has_asked):
+        yield Text("\n".join(lines) + "\n", style="dim")
+    for group in groups(telling):
+        yield from _stacks(group, ran)
         yield Text()
     clean = [check for check in checks if check.decision is Decision.CLEAN and check.findings]
     if clean:
@@ -62,33 +80,35 @@ def _parts(report: CheckReport) -> Iterator[RenderableType]:
     yield Text(summary_line(report), style="bold")
 
 
-def _stack(check: StackCheck) -> Iterator[RenderableType]:
-    why_held = because(check)
-    yield Text.assemble(
-        (check.name, "bold"), "  ", (decided(check), _style_of(check)), f" because {why_held}" if why_held else ""
-    )
-    if check.why:
-        yield _in_a_stack(visible(check.why))
-    if step := next_step(check):
+def _stacks(group: Group, ran: Ran) -> Iterator[RenderableType]:
+    check, queued = group[0], ran.queued
+    yield Text.assemble((title_of(group), "bold"), "  ", (decided(check, queued), _style_of(check, ran)))
+    if why := check.why or because(check):
+        yield _in_a_stack(visible(why))
+    if step := next_step(group, queued):
         yield _in_a_stack(f"→ {step}")
-    if check.job_id and (check.decision is Decision.HEAL or check.reason in APPROVABLE):
-        yield _in_a_stack(f"job {visible(check.job_id)}")
+    if approval := approval_of(check):
+        yield _in_a_stack(f"  {approval}")
+    if check.job_id and is_queued(check, queued):
+        yield _in_a_stack(f"queued as job {job_name(check.job_id)}")
+    if bundle := bundle_of(group):
+        yield _in_a_stack(bundle)
+    if len(group) > 1:
+        yield _in_a_stack(f"\n{names_of(group)}")
     findings = gravest_first(check.findings)
     for finding in findings[:MOST_FINDINGS]:
-        yield from _finding(finding, check)
+        yield from _finding(finding, check, ran)
     if (left_out := len(findings) - MOST_FINDINGS) > 0:
         yield _in_a_stack(f"\n# {counted(left_out, 'more finding')}, which --format json lists", style="dim")
     yield from _diagnostics(check)
 
 
-def _finding(finding: Finding, check: StackCheck) -> Iterator[RenderableType]:
-    symbol, happens = symbol_of(finding), happens_to(finding, check.decision)
+def _finding(finding: Finding, check: StackCheck, ran: Ran) -> Iterator[RenderableType]:
+    symbol, happens = symbol_of(finding), happens_to(finding, is_queued=is_queued(check, ran.queued))
     head = Text.assemble((address_of(finding), "bold"), f" {happens}" if happens else "")
-    direction = direction_of(finding)
-    kind = f"{kind_of(finding)}{f' ({direction})' if direction else ''}; {becomes_of(finding, check)}"
     yield Text()
     yield marked(Text(f"{symbol:>3}", STYLES.get(symbol, "")), head)
-    told = [kind, who_changed(finding)]
+    told = [told_of(finding, check, direction_of(finding)), who_changed(finding, has_asked=ran.has_asked)]
     yield Padding(Text("\n".join(filter(None, told)), overflow="fold"), _IN_A_FINDING)
     attributes = attribute_words(finding)
     shown = attributes[:MOST_ATTRIBUTES]
@@ -102,7 +122,7 @@ def _diagnostics(check: StackCheck) -> Iterator[RenderableType]:
         return
     yield Text()
     for line in diagnostics[:MOST_DIAGNOSTICS]:
-        yield Padding(Text(f"· {visible(line)}", overflow="fold"), _IN_A_STACK)
+        yield Padding(marked(Text("·"), Text(visible(line))), _IN_A_STACK)
     if len(diagnostics) > MOST_DIAGNOSTICS:
         yield _in_a_stack(f"# {counted(len(diagnostics) - MOST_DIAGNOSTICS, 'more line')}", style="dim")
 
@@ -123,7 +143,7 @@ def _clean_stack(check: StackCheck) -> Iterator[RenderableType]:
 
 def _problem(problem: Problem) -> RenderableType:
     market = "the whole estate" if problem.market == WHOLE_ESTATE else visible(problem.market)
-    return Group(
+    return Renderables(
         Text.assemble((market, "bold"), f"  {problem.record}  ", (problem.code, "red"), overflow="fold"),
         Padding(
             Text(f"{visible(problem.blob)}: {visible(problem.message)}\n→ {visible(problem.remedy)}", overflow="fold"),
@@ -132,10 +152,11 @@ def _problem(problem: Problem) -> RenderableType:
     )
 
 
-def _style_of(check: StackCheck) -> str:
-    if check.decision is Decision.HEAL or check.reason is HoldReason.DRY_RUN:
+def _style_of(check: StackCheck, ran: Ran) -> str:
+    """Green is what somebody sees to already."""
+    if is_queued(check, ran.queued):
         return "green"
-    return "red" if check.reason in _GRAVE else "yellow"
+    return "red" if check.reason in GRAVE else "yellow"
 
 
 def _in_a_stack(text: str, style: str = "") -> Padding:

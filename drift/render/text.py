@@ -1,37 +1,17 @@
-r"""How foreign text and values are spelt: on one line, with nothing in it that a terminal would obey, and no longer than fits.
+"""How values are spelt: on one line, with nothing in it that a terminal would obey, and no longer than fits.
 
 Values are spelt as JSON, which for text, numbers and null is how Terraform spells them too.
 """
 
 import json
-from datetime import datetime
 from typing import Final
 
 from pydantic import JsonValue
 from rich.cells import cell_len
 
+from records.spelling import visible
+
 ELLIPSIS: Final = "\N{HORIZONTAL ELLIPSIS}"
-
-
-def visible(text: str) -> str:
-    r"""The text with each character that does not print shown as its escape (``\n``, ``\x1b``, ``\u202e``).
-
-    A line break, an escape sequence or a change of writing direction in a tag's value must not alter how the report
-    around it reads.
-    """
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
-
-
-def to_the_minute(moment: datetime) -> str:
-    """``2026-11-23 06:00 UTC``; the moment is UTC."""
-    return f"{moment.isoformat(sep=' ', timespec='minutes')[:16]} UTC"
-
-
-def counted(count: int, noun: str) -> str:
-    """``1 stack``, ``1,204 stacks``."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def spelt(value: JsonValue) -> str:

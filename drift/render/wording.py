@@ -4,90 +4,18 @@
 calls what they say drift of its own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from drift.render.text import ELLIPSIS, visible
+from drift.decide import APPROVABLE
+from drift.render.groups import Group, market_of, verdict_first
+from drift.render.reasons import step_for, words_of
+from records.bundles import bundle_blob
 from records.findings import Finding, FindingKind
 from records.plan_checks import Decision, HoldReason, StackCheck
-
-
-@dataclass(frozen=True, slots=True)
-class ReasonWords:
-    """``because`` goes after 'held because'; ``next_step`` is what on-call does, ``{market}`` standing for the stack's.
-
-    'Approve the job' is offered for the reasons that an approval may overrule (`drift.decide.APPROVABLE`), and no others.
-    """
-
-    because: str
-    next_step: str
-
-
-HOLDS: Final = {
-    HoldReason.INCONCLUSIVE: ReasonWords(
-        "nothing can be said of it",
-        "Mend what is named, then run `trueup drift check --market {market}` again. Until then nothing says that it has not "
-        "drifted.",
-    ),
-    HoldReason.PAUSED: ReasonWords(
-        "healing is switched off",
-        "Ask whoever switched it off. Once it is on again, the next check heals it.",
-    ),
-    HoldReason.FROZEN: ReasonWords(
-        "a code freeze is on",
-        "Wait for its end, after which the next check heals it; if it cannot wait, approve the job.",
-    ),
-    HoldReason.RECORDS_DISAGREE: ReasonWords(
-        "the records come first",
-        "The records' verdict comes first: run `trueup reconcile --market {market}` and do what it says. Until then this may "
-        "be a deploy that no record knows of, and an apply would undo that.",
-    ),
-    HoldReason.LOCKED: ReasonWords(
-        "somebody holds the state's lock",
-        "Wait until they are done, then check again. Never force a lock whose holder may be alive.",
-    ),
-    HoldReason.UNSAFE: ReasonWords(
-        "an action is not known to be safe",
-        "Plan the deployed bundle and read it; then deploy by the stack's pipeline, under review.",
-    ),
-    HoldReason.DESTRUCTIVE: ReasonWords(
-        "the apply would delete something",
-        "Ask whoever changed it what depends on it by now; put it right by hand, or approve the job.",
-    ),
-    HoldReason.PROTECTED: ReasonWords(
-        "it is never touched unattended",
-        "Ask its owner; have it put right by hand, or approve the job.",
-    ),
-    HoldReason.MIXED: ReasonWords(
-        "the apply would do more than undo the drift",
-        "Deploy by the stack's pipeline, where the whole of it is reviewed.",
-    ),
-    HoldReason.PENDING_CHANGE: ReasonWords(
-        "nothing has drifted",
-        "A change waits for a deploy: deploy by the stack's pipeline, where it is reviewed.",
-    ),
-    HoldReason.BLAST_RADIUS: ReasonWords(
-        "too much would change at once",
-        "Find out what changed so much; if it is to be undone, approve the job.",
-    ),
-    HoldReason.OSCILLATING: ReasonWords(
-        "it was healed before and came back",
-        "Find who or what puts it back. Take the change into the code, or stop them and approve the job.",
-    ),
-    HoldReason.FLEET_WIDE: ReasonWords(
-        "the same drift is in many markets",
-        "Look for an Azure Policy or an event of the platform. Take the change into the code, or approve the jobs.",
-    ),
-    HoldReason.APPROVAL_REQUIRED: ReasonWords(
-        "the policy asks for an approval",
-        "Read the change; if it is to be undone, approve the job.",
-    ),
-    HoldReason.DRY_RUN: ReasonWords(
-        "this is a dry run",
-        "Nothing to do. With the heal mode on it would be healed.",
-    ),
-}
+from records.spelling import visible
+from records.verdicts import Verdict
 
 KINDS: Final = {
     FindingKind.PORTAL_DRIFT: "changed outside Terraform",
@@ -98,35 +26,106 @@ KINDS: Final = {
 }
 
 _DELETED_OUTSIDE: Final = "deleted outside Terraform"
-_SHOWN_OF_A_JOB: Final = 8
+_MAYBE_MEANT: Final = "not known whether it was meant"
+_DIGITS: Final = 12
+
+_RUN_BY_HAND: Final = frozenset({HoldReason.INCONCLUSIVE, HoldReason.UNSAFE})
+"""Reasons for which a person may have to plan the bundle."""
+
+Queued = Collection[str] | None
+"""The jobs that a run queued, as `CheckReport.queued` has them."""
 
 
-def decided(check: StackCheck) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """What a run did beside looking: the jobs that it queued, and whether it asked anybody who had changed what."""
+
+    queued: Queued
+    has_asked: bool
+
+
+def decided(check: StackCheck, queued: Queued) -> str:
     """The decision in a few words: ``held (locked)``. The word in brackets is that of the JSON and of the runbook."""
-    if check.decision is not Decision.HOLD:
-        return "will be healed" if check.decision is Decision.HEAL else "clean"
-    if check.reason is HoldReason.DRY_RUN:
-        return f"would be healed ({check.reason})"
-    return f"held ({check.reason})" if check.reason else "held"
+    if check.decision is Decision.CLEAN:
+        return "clean"
+    if check.decision is Decision.HEAL:
+        return "will be healed" if is_queued(check, queued) else "would be healed, not queued"
+    return held(check.reason)
+
+
+def held(reason: HoldReason | None) -> str:
+    return f"held ({reason})" if reason else "held"
+
+
+def is_queued(check: StackCheck, queued: Queued) -> bool:
+    """Whether the run has queued the heal; what was decided alone nobody has to do."""
+    return check.decision is Decision.HEAL and check.job_id is not None and check.job_id in (queued or ())
 
 
 def because(check: StackCheck) -> str | None:
-    """Why it is held, to go after 'because'; None where it is not, or 'would be healed' says it."""
-    if check.reason is None or check.reason is HoldReason.DRY_RUN:
+    """Why it is held, in a few words; None where it is not."""
+    return words_of(check.reason, is_planned=bool(check.findings)).because if check.reason else None
+
+
+def next_step(group: Group, queued: Queued) -> str | None:
+    """What on-call does about these; None where that is nothing."""
+    check = group[0]
+    if check.reason:
+        return step_for(
+            check.reason,
+            market=market_of(group),
+            is_planned=bool(check.findings),
+            verdicts=[*map(verdict_first, group)],
+        )
+    if check.decision is not Decision.HEAL or is_queued(check, queued):
         return None
-    return HOLDS[check.reason].because
+    if queued is None:
+        return "Nothing was queued; `trueup drift check --queue` queues what is to be healed."
+    return (
+        "This run has not queued it: its job was queued before and waits, or has ended. "
+        f"`trueup drift history --market {check.market} --stack {check.stack}` tells."
+    )
 
 
-def next_step(check: StackCheck) -> str | None:
-    """What on-call does about it; None where that is nothing."""
-    return HOLDS[check.reason].next_step.format(market=check.market) if check.reason else None
+def bundle_of(group: Group) -> str | None:
+    """What to plan by hand, where a person may have to."""
+    check = group[0]
+    if check.reason not in _RUN_BY_HAND or (check.findings and check.reason is HoldReason.INCONCLUSIVE):
+        return None
+    if not all(one.bundle_sha256 for one in group) or check.bundle_sha256 is None:
+        return None
+    if len(group) > 1:
+        return "Deployed bundles: bundle_sha256 of --format json"
+    return f"Deployed bundle: {bundle_blob(check.market, check.stack, f'{check.bundle_sha256[:_DIGITS]}…')}"
 
 
-def kind_of(finding: Finding) -> str:
-    """What sort of difference it is. What was deleted outside is drift whose undoing is a creation."""
+def job_name(job_id: str) -> str:
+    """As many digits of it as the levers need to know it by, and some more."""
+    return visible(job_id[:_DIGITS])
+
+
+def approval_of(check: StackCheck) -> str | None:
+    """The command that approves it; None where an approval would be refused."""
+    return approve_command(check.job_id) if check.job_id and check.reason in APPROVABLE else None
+
+
+def approve_command(job_id: str) -> str:
+    return f"trueup drift approve {job_name(job_id)} --by WHO --reason WHY"
+
+
+def kind_of(finding: Finding, verdict: Verdict | None = Verdict.HEALTHY) -> str:
+    """What sort of difference it is. What was deleted outside is drift whose undoing is a creation.
+
+    Beside the plan stands the state, and where the ``verdict`` is not healthy, who wrote that is open: last night's hotfix by
+    apply looks like a change that waits for a deploy, and a deploy would undo it.
+    """
     if finding.kind is FindingKind.PORTAL_DRIFT and finding.actions == ("create",):
         return _DELETED_OUTSIDE
-    return KINDS[finding.kind]
+    if verdict is Verdict.HEALTHY or finding.kind not in {FindingKind.PENDING_CHANGE, FindingKind.MIXED}:
+        return KINDS[finding.kind]
+    also = "in part changed outside Terraform; of the rest it is " if finding.kind is FindingKind.MIXED else ""
+    why = f"the records' verdict is {verdict}" if verdict else "the records could not be judged"
+    return f"{also}{_MAYBE_MEANT}: {why}"
 
 
 def differs_in(finding: Finding, paths: Sequence[str]) -> str:
@@ -135,10 +134,7 @@ def differs_in(finding: Finding, paths: Sequence[str]) -> str:
     return f"{what}: {', '.join(paths)}" if paths else what
 
 
-def becomes_of(finding: Finding, check: StackCheck) -> str:
-    """What follows for one finding of a stack that is not clean."""
-    if finding.kind is FindingKind.STALE_STATE:
-        return "reported only"
-    if check.decision is Decision.HEAL and check.job_id:
-        return f"to be healed by job {visible(check.job_id[:_SHOWN_OF_A_JOB])}{ELLIPSIS}"
-    return decided(check)
+def told_of(finding: Finding, check: StackCheck, direction: str | None) -> str:
+    """What it is, and what follows for it where that is not what follows for its stack."""
+    kind = f"{kind_of(finding, check.verdict)}{f' ({direction})' if direction else ''}"
+    return f"{kind}; reported only" if finding.kind is FindingKind.STALE_STATE else kind

@@ -38,10 +38,10 @@ async def finish_run(service: CheckService, request: FinishRequest) -> CheckRunR
     policy = await service.read_policy()
     conclusion = Conclusion(
         run=asked.run,
-        is_whole_estate=asked.scope.is_whole_estate,
         policy=policy,
         changes=service.changes,
         checks=service.checks,
+        ledger=service.ledger,
         queueing=service.queueing,
         clock=service.clock,
     )
@@ -52,6 +52,7 @@ async def finish_run(service: CheckService, request: FinishRequest) -> CheckRunR
     async for concluded in conclusion.conclude(seen.observations):
         tally.add(concluded)
         checks.append(_without_values(concluded.check))
+    tally.add_requeued(*await conclusion.requeue_cut_off())
     row = tally.row(
         run=asked.run,
         finished_at=service.clock(),
@@ -119,8 +120,8 @@ async def _prune(service: CheckService, row: CheckRunRow, names: set[str]) -> No
     with suppress(StoreError):
         oldest_kept = service.oldest_kept(row.started_at)
         if row.scope.is_whole_estate and not row.problem_count:
-            async for stored in service.checks.latest():
-                if stored.check.name not in names:
-                    await service.checks.forget(market=stored.check.market, stack=stored.check.stack)
+            async for sketch in service.checks.sketches():
+                if sketch.name not in names:
+                    await service.checks.forget(market=sketch.market, stack=sketch.stack)
         await service.checks.prune(started_before=oldest_kept)
         await prune_old_runs(service.runs, service.work, started_before=oldest_kept)

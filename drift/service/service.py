@@ -9,7 +9,7 @@ from drift.concluding import Queueing
 from drift.observing import StackObserver
 from drift.policy import InvalidPolicy, Policy
 from drift.situation import Unread
-from records.drift_ports import CheckStore, CheckTelemetry
+from records.drift_ports import CheckStore, CheckTelemetry, HealLedger
 from records.plan_checks import CheckRunRow, StackObservation
 from records.ports import Clock, RecordReader, RunStore, WorkStore
 from records.resource_changes import ChangeHistory
@@ -27,6 +27,7 @@ class CheckService:
     read_policy: Callable[[], Awaitable[Policy | InvalidPolicy | Unread]]
     changes: ChangeHistory
     checks: CheckStore
+    ledger: HealLedger
     queueing: Queueing
     runs: RunStore[CheckRunRow]
     work: WorkStore[StackObservation]

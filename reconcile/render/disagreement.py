@@ -4,11 +4,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from reconcile.render.formats import age, to_the_minute, to_the_second, words
+from reconcile.render.formats import age, words
 from reconcile.render.ordering import by_how_much, compared_with
 from records.faults import Fault
 from records.locks import Lock
 from records.results import StackResult
+from records.spelling import to_the_minute, to_the_second
 from records.verdicts import OddOneOut, Tier
 
 RECORDS: Final = (OddOneOut.STATE, OddOneOut.TRACKER, OddOneOut.REGISTRY)

@@ -7,8 +7,8 @@ from typing import Final
 from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from reconcile.render.formats import to_the_minute, words
-from reconcile.spelling import counted
+from reconcile.render.formats import words
+from records.spelling import counted, to_the_minute
 from records.timestamps import format_utc
 
 _CHUNK_PIECES: Final = 512

@@ -9,12 +9,13 @@ from markupsafe import Markup
 
 from reconcile.render.disagreement import RECORDS, facts_of, record_rows
 from reconcile.render.environment import chunks, report_environment
-from reconcile.render.formats import age, visible
+from reconcile.render.formats import age
 from reconcile.render.matrix import matrix_rows, survey
 from reconcile.render.ordering import headline
 from reconcile.render.verdict_counts import verdict_counts
 from records.report import WHOLE_ESTATE, Report
 from records.results import StackResult
+from records.spelling import visible
 from records.verdicts import Severity
 
 

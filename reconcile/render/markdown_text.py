@@ -11,7 +11,7 @@ from typing import Final
 
 from markupsafe import Markup
 
-from reconcile.render.formats import visible
+from records.spelling import visible
 
 _ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _ESCAPES: Final = str.maketrans(_ENTITIES | {char: f"\\{char}" for char in "\\`*_[]|~$"})

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import Final
 
-from reconcile.spelling import counted, duration
 from records.report import RunSummary
 from records.results import StackResult
+from records.spelling import counted, duration
 from records.verdicts import NEEDS_NOBODY, OddOneOut, Tier, Verdict
 
 _MINUS: Final = "\N{MINUS SIGN}"

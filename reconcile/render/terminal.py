@@ -8,11 +8,10 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from reconcile.render.formats import visible
 from reconcile.render.ordering import by_how_much, headline, most_urgent_first
-from reconcile.spelling import duration
 from records.report import WHOLE_ESTATE, Problem, Report
 from records.results import StackResult
+from records.spelling import duration, visible
 from records.verdicts import OddOneOut, Severity, Verdict
 
 _STYLES: Final = {

@@ -1,25 +1,13 @@
-"""What HTTP answers: JSON for what was asked, ``application/problem+json`` (RFC 9457) for what went wrong.
-
-Nothing that opens a door is in an answer: no key, no signed URL, no management URL of the engine.
-"""
+"""What HTTP answers of reconciling: how far a run is, what runs in a market, and whether the service is well."""
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Container, Iterable, Mapping
-from dataclasses import dataclass, field
-from traceback import format_tb
+from collections.abc import Container, Iterable
 from typing import Final
 
+from answering.answers import ASK_AGAIN_AFTER_SECONDS, Answer, problem
+from answering.asking import parse_market
 from reconcile.market import not_found
-from reconcile.service.asking import (
-    MOST_BODY_BYTES,
-    BadRequestError,
-    BodyTooLargeError,
-    FieldError,
-    parse_market,
-    parse_run_id,
-    parse_scope,
-)
+from reconcile.service.asking import parse_run_id, parse_scope
 from reconcile.service.identity import instance_of
 from reconcile.service.planning import running
 from reconcile.service.service import Service
@@ -28,38 +16,20 @@ from reconcile.service.views import (
     HealthView,
     LastRun,
     MarketView,
-    ProblemView,
     RunView,
     StackView,
     StartedView,
-    View,
 )
 from records.engine import Engine, InstanceState
-from records.errors import EngineUnavailableError, SettingsError, StoreError, StoreUnavailableError
+from records.errors import StoreError
 from records.report import Problem
 from records.results import StoredResult
 from records.runs import RunRow, RunStatus, Trigger
 
-_LOG: Final = logging.getLogger(__name__)
-_POLL_AFTER_SECONDS: Final = 10
 _HEALTH_LIMIT_SECONDS: Final = 20
 _OK: Final = "ok"
 _SPREAD: Final = (Trigger.TIMER, Trigger.HTTP)
 """What starts the runs that keep the outcome of each market; the terminal keeps none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP answer, before it is bound to a framework."""
-
-    status: int
-    content: View
-    media_type: str = "application/json"
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def body(self) -> str:
-        return self.content.model_dump_json(indent=1)
 
 
 async def answer_start(service: Service, engine: Engine, *, body: bytes, api_url: str) -> Answer:
@@ -69,7 +39,7 @@ async def answer_start(service: Service, engine: Engine, *, body: bytes, api_url
     return Answer(
         202,
         StartedView.of(started, status_url=status_url),
-        headers={"Location": status_url, "Retry-After": str(_POLL_AFTER_SECONDS)},
+        headers={"Location": status_url, "Retry-After": str(ASK_AGAIN_AFTER_SECONDS)},
     )
 
 
@@ -81,7 +51,7 @@ async def answer_run(service: Service, engine: Engine, *, run_id: str) -> Answer
     if row.status is not RunStatus.RUNNING:
         return Answer(200, RunView.of(row, checked=row.markets))
     checked = await service.work.outcome_count(run_id=run_id)
-    return Answer(200, RunView.of(row, checked=checked), headers={"Retry-After": str(_POLL_AFTER_SECONDS)})
+    return Answer(200, RunView.of(row, checked=checked), headers={"Retry-After": str(ASK_AGAIN_AFTER_SECONDS)})
 
 
 async def answer_market(service: Service, *, market: str) -> Answer:
@@ -129,47 +99,6 @@ async def answer_health(service: Service) -> Answer:
             last_run=LastRun.of(newest) if newest else None,
         ),
     )
-
-
-def problem(
-    status: int,
-    kind: str,
-    title: str,
-    detail: str,
-    *,
-    errors: tuple[FieldError, ...] = (),
-    headers: Mapping[str, str] | None = None,
-) -> Answer:
-    """A problem; ``kind`` is its stable name for programs."""
-    content = ProblemView(type=f"urn:trueup:problem:{kind}", title=title, status=status, detail=detail, errors=errors)
-    return Answer(status, content, media_type="application/problem+json", headers=headers or {})
-
-
-async def answered(answer: Awaitable[Answer]) -> Answer:
-    """The answer, or the problem that stood in its way."""
-    try:
-        return await answer
-    except BodyTooLargeError:
-        return problem(
-            413, "body-too-large", "The body is too large", f"It may hold {MOST_BODY_BYTES:,} bytes; leave markets out."
-        )
-    except BadRequestError as error:
-        return problem(400, "bad-request", "The request cannot be understood", error.detail, errors=error.errors)
-    except (StoreUnavailableError, EngineUnavailableError) as error:
-        return problem(
-            503,
-            "unavailable",
-            "A service behind trueup does not answer",
-            str(error),
-            headers={"Retry-After": str(_POLL_AFTER_SECONDS)},
-        )
-    except StoreError as error:
-        return problem(503, "storage-refused", "Storage refused", f"{error}; see docs/configuration.md#identity")
-    except SettingsError as error:
-        return problem(500, "misconfigured", "A setting is missing or wrong", str(error))
-    except Exception as error:  # noqa: BLE001 (the last door: an asker gets a line, and no values)
-        _LOG.error("%s\n%s", type(error).__name__, "".join(format_tb(error.__traceback__)))
-        return problem(500, "broken", "trueup broke", f"{type(error).__name__}; the app's log says where")
 
 
 async def _run(service: Service, engine: Engine, run_id: str) -> RunRow | None:

@@ -2,9 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
-from reconcile.service.asking import FieldError
+from answering.answers import View
 from reconcile.service.starting import Started, StartedBy
 from records.report import Problem
 from records.results import StackResult, StoredResult
@@ -13,12 +11,6 @@ from records.timestamps import UtcTime
 from records.verdicts import Verdict
 
 _REMEDY_OF_A_FAILED_RUN = "Look at the app's log for the run's id; then ask for a run with POST /api/reconcile."
-
-
-class View(BaseModel):
-    """One JSON object of an answer."""
-
-    model_config = ConfigDict(frozen=True)
 
 
 class StartedView(View):
@@ -140,13 +132,3 @@ class HealthView(View):
     registry: str
     results: str
     last_run: LastRun | None
-
-
-class ProblemView(View):
-    """RFC 9457. ``type`` is stable, for programs; ``errors`` names the fields that are wrong."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    errors: tuple[FieldError, ...] = ()

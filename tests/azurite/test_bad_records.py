@@ -15,11 +15,11 @@ from typing import Any, Final
 import pytest
 from azure.storage.blob import BlobServiceClient
 
-from adapters.azure_tables import RUNS_TABLE
 from adapters.folder_blobs import FolderBlobStore
 from adapters.folder_runs import FolderRunStore
 from adapters.folder_tables import FolderResultStore
 from adapters.record_reader import BlobRecordReader, Containers
+from adapters.table_names import RUNS_TABLE
 from records.faults import FaultCode, RecordKind
 from records.report import Problem
 from records.results import RecordEvidence, StackResult

@@ -10,8 +10,8 @@ from azure.storage.blob import BlobServiceClient
 
 from adapters.azure_results import AzureResultStore
 from adapters.azure_runs import AzureRunStore
-from adapters.azure_tables import RESULTS_TABLE, RUNS_TABLE
 from adapters.record_reader import BlobRecordReader, Containers
+from adapters.table_names import RESULTS_TABLE, RUNS_TABLE
 from records.errors import AccessDeniedError, ContainerMissingError, StoreError, StoreUnavailableError
 from records.faults import Fault, FaultCode, RecordKind
 from records.report import WHOLE_ESTATE

@@ -15,13 +15,13 @@ from azure.storage.blob import BlobServiceClient
 
 from adapters import azure_blobs, azure_tables
 from adapters.azure_blobs import AzureBlobStore
+from adapters.azure_bootstrap import open_azure_estate
 from adapters.azure_reports import AzureReportStore
 from adapters.azure_runs import AzureRunStore
-from adapters.azure_tables import RUNS_TABLE
 from adapters.azure_work import AzureMarketWorkStore
-from adapters.bootstrap import open_azure_estate
 from adapters.record_reader import BlobRecordReader
 from adapters.settings import load_settings
+from adapters.table_names import RUNS_TABLE
 from records.errors import SettingsError
 from records.readings import Present
 from records.report import MarketOutcome

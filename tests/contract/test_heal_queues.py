@@ -138,6 +138,14 @@ class TestAMessage:
         assert len(world.messages()) == 1
 
 
+async def test_a_job_that_is_sent_again_on_disk_is_one_message(tmp_path: Path) -> None:
+    world = InFolder(tmp_path)
+    await world.queue.send(job=job())
+    later = job(queued_at=NOW + timedelta(hours=1))
+    await world.queue.send(job=later, delay_seconds=60)
+    assert world.messages() == [later.model_dump_json()]
+
+
 async def test_a_folder_that_cannot_be_made_is_told_as_such(tmp_path: Path) -> None:
     (tmp_path / "queues").write_text("a file")
     with pytest.raises(StoreError, match=f"^{QUEUE}: "):
@@ -154,9 +162,23 @@ class TestAzure:
         assert message.expires_on - message.inserted_on == timedelta(minutes=30)
 
     async def test_a_job_that_has_expired_is_not_sent(self, azure: InAzurite, proxy: FaultProxy) -> None:
-        with pytest.raises(StoreUnavailableError, match="expired"):
+        with pytest.raises(StoreUnavailableError, match="expires"):
             await azure.queue.send(job=job(expires_at=NOW))
         assert proxy.exchanges == ()
+
+    async def test_a_job_that_expires_before_its_delay_is_over_is_not_sent(
+        self, azure: InAzurite, proxy: FaultProxy
+    ) -> None:
+        with pytest.raises(StoreUnavailableError, match="expires"):
+            await azure.queue.send(job=job(expires_at=NOW + timedelta(seconds=60, milliseconds=900)), delay_seconds=60)
+        assert proxy.exchanges == ()
+
+    async def test_a_message_with_a_delay_is_not_seen_before(self, azure: InAzurite) -> None:
+        await azure.queue.send(job=job(), delay_seconds=60)
+        assert azure.messages() == []
+        await azure.queue.send(job=job(2))
+        assert azure.messages() == [job(2).model_dump_json()]
+        assert azure.client.get_queue_properties().approximate_message_count == 2
 
     async def test_a_queue_that_is_made_by_another_meanwhile_is_as_good(
         self, azure: InAzurite, proxy: FaultProxy

@@ -11,8 +11,8 @@ import pytest
 from azure.data.tables import TableServiceClient
 
 from adapters.azure_record_log import AzureRecordLog
-from adapters.azure_tables import RECORD_LOG_TABLE
 from adapters.folder_record_log import FolderRecordLog
+from adapters.table_names import RECORD_LOG_TABLE
 from records.ports import RecordLog
 from records.record_log import LoggedWrite, RecordCommand, WriteStatus, WrittenKind
 from tests.contract_worlds import BACKENDS, SIX

@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 from azure.data.tables import TableServiceClient
 
-from adapters.azure_tables import RUNS_TABLE
+from adapters.table_names import RUNS_TABLE
 from records.plan_checks import CheckRunRow
 from records.results import Run
 from records.runs import WHOLE_SCOPE, RunRow, RunStatus, Scope, Trigger

@@ -15,9 +15,9 @@ import pytest
 from azure.data.tables import TableClient, TableServiceClient, UpdateMode
 from pydantic import BaseModel
 
-from adapters.azure_tables import PLAN_CHECK_WORK_TABLE, WORK_TABLE
 from adapters.azure_work import AzureMarketWorkStore
 from adapters.table_keys import market_key
+from adapters.table_names import PLAN_CHECK_WORK_TABLE, WORK_TABLE
 from records.errors import StoreUnavailableError
 from records.findings import AttributeChange, Finding, FindingKind
 from records.plan_checks import PlannedStack, StackObservation

@@ -13,6 +13,7 @@ import pytest
 from azure.functions.decorators.function_app import Function
 
 from adapters.settings import Settings
+from drift.service.levers_http import ROUTES
 from records.errors import SettingsError
 from tests.service_world import import_app
 
@@ -59,7 +60,7 @@ def test_the_bindings_are_the_golden_ones() -> None:
 def test_every_http_trigger_wants_a_function_key() -> None:
     bindings = [binding for listed in bindings_of(functions_of_the_app()).values() for binding in listed]
     levels = [binding["authLevel"] for binding in bindings if binding["type"] == "httpTrigger"]
-    assert levels == ["FUNCTION"] * 4
+    assert levels == ["FUNCTION"] * (4 + len(ROUTES))
 
 
 def test_with_a_time_zone_the_timer_ticks(monkeypatch: pytest.MonkeyPatch) -> None:

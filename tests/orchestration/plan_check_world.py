@@ -15,14 +15,10 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableServiceClient
 from azure.storage.queue import QueueServiceClient, TextBase64DecodePolicy
 
-from adapters.azure_tables import (
-    HEALS_TABLE,
-    PLAN_CHECK_RUNS_TABLE,
-    PLAN_CHECK_WORK_TABLE,
-    PLAN_CHECKS_TABLE,
-)
+import assembly.drift_estates
+from adapters.table_names import HEALS_TABLE, PLAN_CHECK_RUNS_TABLE, PLAN_CHECK_WORK_TABLE, PLAN_CHECKS_TABLE
 from drift.service.functions import CHECK_ON_SCHEDULE
-from drift.service.starting import INSTANCE
+from drift.service.starting import INSTANCES
 from records.heals import QUEUE
 from records.terraform import Planner
 from tests.estates import entry, put_registry, put_state, put_tracker
@@ -33,7 +29,7 @@ from tests.world.durable import DurableFaults, DurableHub, VirtualClock
 from tests.world.durable_http import client_binding_json, serve_durable_http
 
 TABLES: Final = (PLAN_CHECKS_TABLE, PLAN_CHECK_RUNS_TABLE, PLAN_CHECK_WORK_TABLE, HEALS_TABLE)
-_WITH_EACH_WRITE: Final = "opening"
+_WITH_EACH_WRITE: Final = "write"
 Rows = dict[str, list[dict[str, Any]]]
 
 
@@ -67,7 +63,7 @@ class CheckWorld:
         """From the timer to the end, or to where a fault of the hub's stops it."""
         async with serve_durable_http(hub) as url:
             await self.tick(client_binding_json(url))
-            await hub.run(INSTANCE)
+            await hub.run(INSTANCES[0])
 
     def rows(self) -> Rows:
         """All rows of the plan checks' tables, without what is another in each attempt to write them."""
@@ -133,7 +129,7 @@ async def open_check_world(
         for container in (bundles, config):
             world.estate.service.create_container(container)
         world.set_clock(made.now)
-        monkeypatch.setattr(world.host.module, "TerraformCli", lambda _: planner)
+        monkeypatch.setattr(assembly.drift_estates, "TerraformCli", lambda _: planner)
         made.forget()
         try:
             yield made

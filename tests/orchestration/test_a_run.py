@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import pytest
 
-from adapters.azure_tables import RESULTS_TABLE, RUNS_TABLE, WORK_TABLE
 from adapters.table_keys import market_key
+from adapters.table_names import RESULTS_TABLE, RUNS_TABLE, WORK_TABLE
 from reconcile.render.json import render_json
 from records.engine import RunRequest
 from records.report import Report

@@ -11,8 +11,8 @@ from typing import Any, Final
 import pytest
 from azure.core.pipeline.transport import AioHttpTransport
 
-from adapters.azure_tables import HEALS_TABLE
-from drift.service.starting import INSTANCE
+from adapters.table_names import HEALS_TABLE
+from drift.service.starting import INSTANCES
 from tests.orchestration.plan_check_world import CheckWorld, Rows, open_check_world
 from tests.unit.planner_fake import FakePlanner, inconclusive
 from tests.world.azurite import Azurite
@@ -51,7 +51,7 @@ async def small_world(azurite: Azurite, monkeypatch: pytest.MonkeyPatch) -> Asyn
 
 
 def status_of(hub: DurableHub) -> RuntimeStatus:
-    status = hub.status(INSTANCE)
+    status = hub.status(INSTANCES[0])
     assert status is not None
     return status.runtime_status
 
@@ -94,7 +94,7 @@ async def test_a_later_run_queues_the_same_job_no_second_time(world: CheckWorld)
     await world.run(world.hub())
     world.later(minutes=30)
     await world.run(world.hub())
-    assert [row["queued_jobs"] for row in world.runs().values()] == [1, 1]
+    assert [row["queued_jobs"] for row in world.runs().values()] == [0, 1]
     assert len(world.messages()) == len(world.rows()[HEALS_TABLE]) == 1
 
 
@@ -167,10 +167,10 @@ async def test_a_hub_that_crashes_after_any_event_queues_no_job_twice_and_ends_w
         with pytest.raises(CrashedError):
             await small_world.run(crashing)
         restored = DurableHub.restore(crashing.snapshot(), small_world.world.host, clock=crashing.clock)
-        if restored.status(INSTANCE) is None:
+        if restored.status(INSTANCES[0]) is None:
             await small_world.run(restored)
         else:
-            await restored.run(INSTANCE)
+            await restored.run(INSTANCES[0])
         assert status_of(restored) is RuntimeStatus.COMPLETED, event_count
         assert small_world.rows() == rows, event_count
         assert len(small_world.messages()) == 1, event_count

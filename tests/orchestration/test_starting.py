@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 from azure.functions import HttpResponse
 
-from adapters.azure_tables import RUNS_TABLE
+from adapters.table_names import RUNS_TABLE
 from records.errors import EngineUnavailableError
 from records.runs import RunRow, Trigger
 from tests.estates import put_healthy_market, put_state

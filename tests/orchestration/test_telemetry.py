@@ -220,7 +220,9 @@ class TestTheDocument:
         assert told == {(name, frozenset(filter(None, attributes.split(", ")))) for name, attributes, _ in rows}
 
     def test_has_each_logger_of_the_code(self) -> None:
-        modules = [file for layer in ("records", "reconcile", "adapters") for file in (ROOT / layer).rglob("*.py")]
+        modules = [
+            file for layer in ("records", "answering", "reconcile", "adapters") for file in (ROOT / layer).rglob("*.py")
+        ]
         names = [
             file.relative_to(ROOT).with_suffix("")
             for file in modules
@@ -356,7 +358,7 @@ logging.getLogger().addHandler(seen)
 import function_app
 warnings = [one.getMessage() for one in seen.buffer if one.levelno >= logging.WARNING]
 is_there = "azure.monitor.opentelemetry" in sys.modules
-print(json.dumps([type(function_app.telemetry).__name__, warnings, threading.active_count(), is_there]))
+print(json.dumps([type(function_app.watchers.runs).__name__, warnings, threading.active_count(), is_there]))
 """
 STRING: Final = "APPLICATIONINSIGHTS_CONNECTION_STRING"
 BY_THE_WORKER: Final = "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY"

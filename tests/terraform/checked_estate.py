@@ -21,7 +21,7 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableServiceClient
 from azure.storage.queue import QueueServiceClient, TextBase64DecodePolicy
 
-from adapters.azure_tables import HEALS_TABLE, PLAN_CHECKS_TABLE
+from adapters.table_names import HEALS_TABLE, PLAN_CHECKS_TABLE
 from records.heals import QUEUE
 from tests.terraform.deploys import IN_A_NEW_MARKET, JsonObject, Pipeline, deploy, pipeline_in, recording
 from tests.terraform.many_commands import Command, run_many

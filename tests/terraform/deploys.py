@@ -14,8 +14,8 @@ from typing import Any, Final
 from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableServiceClient
 
-from adapters.azure_tables import RECORD_LOG_TABLE
 from adapters.record_reader import Containers
+from adapters.table_names import RECORD_LOG_TABLE
 from tests.estates import delete_tables, fresh_containers
 from tests.world.commands import CommandLine, Ended
 from tests.world.state_blob import StateBlob

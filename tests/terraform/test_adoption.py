@@ -20,8 +20,8 @@ import pytest
 from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableServiceClient
 
-from adapters.azure_tables import RECORD_LOG_TABLE
 from adapters.record_reader import Containers
+from adapters.table_names import RECORD_LOG_TABLE
 from tests.estates import delete_tables
 from tests.world.terraform_backend import TerraformStack, TerraformWorld
 

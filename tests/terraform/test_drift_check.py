@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from adapters.azure_tables import HEALS_TABLE, PLAN_CHECK_RUNS_TABLE, PLAN_CHECKS_TABLE
+from adapters.table_names import HEALS_TABLE, PLAN_CHECK_RUNS_TABLE, PLAN_CHECKS_TABLE
 from drift.decide import job_id
 from tests.terraform.checked_estate import Checked, CheckedEstate, checked_estate, data, rule
 from tests.terraform.deploys import JsonObject
@@ -123,7 +123,7 @@ def decided(check: JsonObject) -> tuple[str, str | None]:
 def test_every_stack_of_the_estate_is_in_the_report_and_the_status_says_that_not_all_is_clean(run: Run) -> None:
     assert run.checked.status == 2
     report = run.checked.report
-    keys = {"schema_version", "run_id", "started_at", "finished_at", "counts", "problems", "results"}
+    keys = {"schema_version", "run_id", "started_at", "finished_at", "counts", "problems", "queued", "results"}
     assert set(report) == keys
     assert report["schema_version"] == 1
     assert run.checked.names == sorted(MODULES)

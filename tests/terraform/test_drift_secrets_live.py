@@ -19,7 +19,7 @@ from adapters.bootstrap import utc_now
 from adapters.settings import load_settings
 from adapters.terraform_cli import TerraformCli, TerraformOptions
 from adapters.terraform_environment import FolderStates
-from commands.estates import open_judged_estate
+from assembly.estates import open_judged_estate
 from drift.observing import StackObserver
 from records.plan_checks import CheckReport, StackObservation
 from tests.terraform.disk_estate import DiskEstate, disk_estate

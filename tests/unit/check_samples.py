@@ -118,6 +118,7 @@ def report(checks: Iterable[StackCheck] = (), *, problems: Iterable[Problem] = (
         "started_at": STARTED_AT,
         "finished_at": STARTED_AT + timedelta(minutes=2, seconds=5),
         "counts": dict(sorted(Counter(one.decision for one in checks).items())),
+        "queued": tuple(sorted({one.job_id for one in checks if one.decision is Decision.HEAL and one.job_id})),
         "problems": tuple(problems),
         "results": tuple(checks),
     }
@@ -189,7 +190,7 @@ def eventful() -> CheckReport:
                 why="The plan would delete: azsim_storage_account.main.",
             ),
             check(
-                "network", HoldReason.DRY_RUN, market="pl", why="It would be healed; the heal mode of pl is dry-run."
+                "network", HoldReason.DRY_RUN, market="pl", why="The heal mode of pl is dry-run, so nothing undoes it."
             ),
             check(
                 "web",

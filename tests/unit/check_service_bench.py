@@ -77,6 +77,7 @@ class CheckServiceBench:
             "read_policy": self.read_policy,
             "changes": self.ends.changes,
             "checks": self.ends.checks,
+            "ledger": self.ends.ledger,
             "queueing": self.ends.queueing,
             "runs": self.runs,
             "work": self.work,

@@ -7,9 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from drift.concluding import Concluded, Conclusion, Queueing
+from drift.deciding import Brakes
 from drift.fingerprint import fingerprint, fleet_fingerprint
+from drift.situation import FleetSpread
 from records.findings import Finding, FindingKind
-from records.heals import HealJob, Opening
+from records.heal_ledger import HealRow
+from records.heals import HealJob
 from records.plan_checks import PlannedStack, StackCheck, StackObservation, StoredCheck
 from records.resource_changes import ResourceChange
 from records.results import Run
@@ -23,6 +26,13 @@ LATER_RUN: Final = Run(run_id="plans-2", started_at=NOW + timedelta(hours=1))
 EXPIRES_AFTER: Final = timedelta(hours=6)
 LINEAGE: Final = "edd2705f-7116-be1f-264c-8eebc32084c8"
 CLICK: Final = finding()
+ONE_OF_TWENTY: Final = FleetSpread(markets_with_it=1, markets_checked=20)
+
+
+def brakes(**given: Any) -> Brakes:
+    """None that holds anything; each argument is what is otherwise."""
+    usual: dict[str, Any] = {"policy": ON, "pauses": (), "heals": (), "fleet": ONE_OF_TWENTY}
+    return Brakes(**usual | given)
 
 
 def plan_of(*findings: Finding, market: str = "de", **changes: Any) -> PlannedStack:
@@ -98,9 +108,9 @@ class MortalLedger(MemoryHealLedger):
         super().__init__()
         self._steps = steps
 
-    async def open_job(self, *, job: HealJob, run_id: str) -> Opening:
-        with self._steps.step("open_job"):
-            return await super().open_job(job=job, run_id=run_id)
+    async def put(self, *, row: HealRow, replaces: str | None) -> str:
+        with self._steps.step("put"):
+            return await super().put(row=row, replaces=replaces)
 
 
 class MortalQueue(MemoryHealQueue):
@@ -108,9 +118,9 @@ class MortalQueue(MemoryHealQueue):
         super().__init__()
         self._steps = steps
 
-    async def send(self, *, job: HealJob) -> None:
+    async def send(self, *, job: HealJob, delay_seconds: int = 0) -> None:
         with self._steps.step("send"):
-            await super().send(job=job)
+            await super().send(job=job, delay_seconds=delay_seconds)
 
 
 @dataclass(slots=True)
@@ -148,16 +158,16 @@ class Bench:
 
     @property
     def queueing(self) -> Queueing:
-        return Queueing(ledger=self.ledger, queue=self.queue, expires_after=EXPIRES_AFTER)
+        return Queueing(queue=self.queue, expires_after=EXPIRES_AFTER)
 
     def conclusion(self, **changes: Any) -> Conclusion:
         """Of a run over the whole estate, with healing on."""
         values: dict[str, Any] = {
             "run": RUN,
-            "is_whole_estate": True,
             "policy": ON,
             "changes": self.changes,
             "checks": self.checks,
+            "ledger": self.ledger,
             "queueing": self.queueing,
             "clock": lambda: self.now,
         }

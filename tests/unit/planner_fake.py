@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from adapters.blob_store import BlobPlace
 from adapters.mapped_file import mapped
@@ -54,6 +54,16 @@ def inconclusive(cause: Cause = Cause.FAILED, *, step: Step = Step.PLAN, **given
     return Inconclusive(step=step, cause=cause, message=f"Terraform gave no plan ({cause}). Do something.", **given)
 
 
+class Terraform(Protocol):
+    """What plans and applies under locks, where a test is of more than looking."""
+
+    async def plan(self, *, state: StateLocation, lock_timeout_seconds: int | None) -> Outcome: ...
+
+    async def apply(
+        self, document: bytes, *, state: StateLocation, lock_timeout_seconds: int
+    ) -> Applied | Inconclusive: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """What a planner was asked for."""
@@ -68,12 +78,14 @@ class Asked:
 class FakePlanner:
     """Gives each state the outcome in ``outcomes``, or the usual one. ``meanwhile`` is called in the middle of each plan.
 
-    As a real one it refuses what has not the bundle's hash, and what it leaves on disk is gone with the block.
+    As a real one it refuses what has not the bundle's hash, and what it leaves on disk is gone with the block. Without a
+    ``terraform`` it takes no lock and applies nothing.
     """
 
     usual: Outcome = CLICK
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     meanwhile: Callable[[], object] = lambda: None
+    terraform: Terraform | None = None
     asked: list[Asked] = field(default_factory=list)
     in_work: int = 0
     most_in_work: int = 0
@@ -97,7 +109,7 @@ class FakePlanner:
         self.in_work += 1
         self.most_in_work = max(self.most_in_work, self.in_work)
         try:
-            yield _FakeModule(self, outcome, folder)
+            yield _FakeModule(self, outcome, state, folder)
         finally:
             self.in_work -= 1
             shutil.rmtree(folder)
@@ -107,13 +119,18 @@ class FakePlanner:
 class _FakeModule:
     planner: FakePlanner
     outcome: Outcome
+    state: StateLocation
     folder: Path
 
     async def plan(self, *, lock_timeout_seconds: int | None = None) -> MadePlan | Inconclusive:
-        assert lock_timeout_seconds is None, "a check takes no lock: it would move the state's blob"
+        terraform = self.planner.terraform
+        assert terraform or lock_timeout_seconds is None, "a check takes no lock: it would move the state's blob"
         await asyncio.sleep(0)
+        outcome = self.outcome
+        if terraform:
+            outcome = await terraform.plan(state=self.state, lock_timeout_seconds=lock_timeout_seconds)
         self.planner.meanwhile()
-        match self.outcome:
+        match outcome:
             case Inconclusive() as none:
                 return none
             case Breaks(error):
@@ -137,12 +154,16 @@ class _FakeModule:
         return await asyncio.to_thread(read)
 
     async def apply(self, plan: MadePlan, *, lock_timeout_seconds: int) -> Applied | Inconclusive:
-        raise AssertionError("a check applies nothing")
+        assert self.planner.terraform, "a check applies nothing"
+        return await self.planner.terraform.apply(
+            plan.json_file.read_bytes(), state=self.state, lock_timeout_seconds=lock_timeout_seconds
+        )
 
     def _made(self, document: bytes) -> MadePlan:
         json_file = self.folder / "plan.json"
         json_file.write_bytes(document)
-        return MadePlan(file=self.folder / "plan", json_file=json_file, has_changes=True)
+        has_changes = b'"applyable": false' not in document and b'"applyable":false' not in document
+        return MadePlan(file=self.folder / "plan", json_file=json_file, has_changes=has_changes)
 
 
 def bundle_bytes(market: str, stack: str) -> bytes:

@@ -11,18 +11,11 @@ from typing import Any, Final
 import pytest
 
 from adapters.record_reader import BlobRecordReader
+from answering.answers import Answer, answered, problem
+from answering.asking import BadRequestError, BodyTooLargeError, FieldError
 from lanes.messages import ItemRequest
 from reconcile.service import answers
-from reconcile.service.answers import (
-    Answer,
-    answer_health,
-    answer_market,
-    answer_run,
-    answer_start,
-    answered,
-    problem,
-)
-from reconcile.service.asking import BadRequestError, BodyTooLargeError, FieldError
+from reconcile.service.answers import answer_health, answer_market, answer_run, answer_start
 from reconcile.service.checking import reconcile_market
 from reconcile.service.identity import run_on_demand
 from records.engine import InstanceState, RunRequest

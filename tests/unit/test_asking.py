@@ -8,16 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconcile.service.answers import Answer, answer_start, answered
-from reconcile.service.asking import (
-    MOST_BODY_BYTES,
-    BadRequestError,
-    BodyTooLargeError,
-    api_url_of,
-    parse_market,
-    parse_run_id,
-    parse_scope,
-)
+from answering.answers import Answer, answered
+from answering.asking import MOST_BODY_BYTES, BadRequestError, BodyTooLargeError, parse_market
+from reconcile.service.answers import answer_start
+from reconcile.service.asking import api_url_of, parse_run_id, parse_scope
 from records.runs import MOST_MARKETS_ASKED_FOR, MOST_STACKS_ASKED_FOR, WHOLE_SCOPE, Scope
 from tests.fakes_service import ServiceBench
 

@@ -127,7 +127,7 @@ async def test_delivered_twice_it_decides_queues_and_tells_once(bench: CheckServ
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("write", ["save_check", "open_job", "send"])
+@pytest.mark.parametrize("write", ["save_check", "put", "send"])
 async def test_a_machine_that_dies_in_it_leaves_a_run_that_another_ends(
     bench: CheckServiceBench, when: str, write: str
 ) -> None:
@@ -139,7 +139,7 @@ async def test_a_machine_that_dies_in_it_leaves_a_run_that_another_ends(
     assert (await bench.kept()).status is RunStatus.RUNNING
     row = await finish_run(bench.service(), request)
     assert row.counts == {Decision.CLEAN: 3, Decision.HEAL: 1}
-    assert len(bench.ends.queue.sent) == (0 if (when, write) in {("after", "open_job"), ("before", "send")} else 1)
+    assert len(bench.ends.queue.sent) == (0 if (when, write) in {("after", "put"), ("before", "send")} else 1)
     assert len(bench.telemetry.told) == 1
 
 
@@ -192,7 +192,7 @@ async def test_an_event_of_the_fleet_is_known_over_all_machines(bench: CheckServ
 
 
 async def latest(bench: CheckServiceBench) -> list[str]:
-    return sorted([stored.check.name async for stored in bench.ends.checks.latest()])
+    return sorted([sketch.name async for sketch in bench.ends.checks.sketches()])
 
 
 def retire_uk(bench: CheckServiceBench) -> None:
@@ -228,7 +228,7 @@ async def test_history_runs_and_work_that_are_too_old_go(bench: CheckServiceBenc
     assert await bench.check_of("de/app", much_later)
 
 
-@pytest.mark.parametrize("method", ["latest", "prune"])
+@pytest.mark.parametrize("method", ["sketches", "prune"])
 async def test_what_cannot_be_pruned_ends_no_run(bench: CheckServiceBench, method: str) -> None:
     bench.ends.checks.refuse(method, DOWN)
     assert (await bench.run_through()).status is RunStatus.FINISHED

@@ -17,7 +17,7 @@ from records.locks import UNREADABLE_LOCK
 from records.plan_checks import Decision, HoldReason, StackCheck, StackObservation
 from records.verdicts import Verdict
 from tests.unit.drift_samples import ALWAYS, INVALID, ON, finding
-from tests.unit.observation_samples import NOW, Bench, clicked, plan_of, seen, unplanned
+from tests.unit.observation_samples import NOW, ONE_OF_TWENTY, Bench, brakes, clicked, plan_of, seen, unplanned
 
 MODES: Final = st.sampled_from(HealMode)
 RULES: Final = st.builds(
@@ -51,7 +51,6 @@ OTHERWISE: Final[dict[str, st.SearchStrategy[Any]]] = {
     "serial": st.none() | st.integers(0, 2**64 - 1),
     "bundle_sha256": st.none(),
 }
-ONE_OF_TWENTY: Final = FleetSpread(markets_with_it=1, markets_checked=20)
 ACTIONS: Final = st.sampled_from([("update",), ("create",), ("delete",), ("delete", "create"), ("forget",), ("no-op",)])
 
 
@@ -81,7 +80,7 @@ def observations(draw: st.DrawFn, market: str = "de", stack: str = "network") ->
 
 
 def decided(one: StackObservation, policy: Any = ON, fleet: Any = ONE_OF_TWENTY) -> StackCheck:
-    return check_of(one, policy=policy, fleet=fleet, now=NOW)
+    return check_of(one, brakes(policy=policy, fleet=fleet), now=NOW)
 
 
 def is_a_click_that_may_be_undone(one: StackObservation) -> bool:
@@ -112,7 +111,7 @@ def test_nothing_but_a_click_on_known_ground_is_ever_healed(one: StackObservatio
     assert policy.heal_mode is HealMode.ON
     assert not policy.kill_switch
     assert not policy.freeze_windows
-    job = job_of(check, now=NOW, expires_at=NOW)
+    job = job_of(check, queued_at=NOW, expires_at=NOW)
     assert job.job_id == check.job_id
 
 

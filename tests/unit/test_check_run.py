@@ -45,7 +45,7 @@ class World(DriftEstate):
     async def check(
         self, *, scope: Scope = WHOLE_SCOPE, width: int = 4, keeps: bool = True, **changes: Any
     ) -> CheckReport:
-        conclusion = self.bench.conclusion(is_whole_estate=scope.is_whole_estate, **changes)
+        conclusion = self.bench.conclusion(**changes)
         progress = CheckProgress(on_stacks=self.listed.extend, on_begin=self.begun.append, on_seen=self.seen.append)
         return await check_estate(
             self.observer(plan_limit_seconds=self.plan_limit_seconds),
@@ -253,7 +253,7 @@ async def test_a_policy_is_told_of_once_where_it_is(world: World, policy: Any, t
 
 async def test_a_row_and_a_job_that_cannot_be_kept_are_problems_and_the_report_is_whole(world: World) -> None:
     world.runs.refuse("save_run", DOWN)
-    world.bench.ledger.refuse("open_job", DOWN)
+    world.bench.ledger.refuse("put", DOWN)
     report = await world.check(scope=Scope(markets=("de",)))
     assert len(report.results) == 2
     assert [(one.market, one.record, one.blob) for one in report.problems] == [

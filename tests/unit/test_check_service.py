@@ -11,10 +11,10 @@ from drift.service.checking import check_stack
 from drift.service.finishing import fail_run
 from drift.service.functions import PLAN_CHECKS
 from drift.service.planning import plan_run
-from drift.service.starting import INSTANCE, start_scheduled
+from drift.service.starting import INSTANCES, start_scheduled
 from lanes.messages import FailRequest, ItemOutcome, ItemReply, ItemRequest, LaneRequest, PlanReply
 from lanes.planning import read_page
-from records.engine import InstanceState
+from records.engine import InstanceState, RunRequest
 from records.errors import (
     AccessDeniedError,
     ContainerMissingError,
@@ -26,6 +26,7 @@ from records.errors import (
 )
 from records.names import is_run_id
 from records.plan_checks import CheckRunRow
+from records.results import Run
 from records.runs import EXIT_RUN_FAILED, RunStatus, Scope, Trigger
 from records.terraform import Cause
 from tests.fakes_service import MemoryEngine
@@ -163,15 +164,22 @@ class TestAStart:
     def engine(self) -> MemoryEngine:
         return MemoryEngine()
 
+    HANGS_AFTER: Final = PLAN_CHECKS.run_limit + timedelta(hours=1)
+
+    def hang(self, engine: MemoryEngine, instance_id: str) -> RunRequest:
+        request = request_of(Run(run_id=f"of-{instance_id}", started_at=NOW - self.HANGS_AFTER))
+        engine.put(instance_id, InstanceState.RUNNING, request)
+        return request
+
     @pytest.mark.parametrize("before", [None, InstanceState.COMPLETED, InstanceState.FAILED])
     async def test_starts_a_run_where_none_is_in_work(self, engine: MemoryEngine, before: InstanceState | None) -> None:
         if before:
-            engine.put(INSTANCE, before, request_of())
+            engine.put(INSTANCES[0], before, request_of())
         run = await start_scheduled(engine, lambda: NOW)
         assert run
         assert (run.run_id, run.started_at) == ("plans-20261125T060000000Z", NOW)
         assert is_run_id(run.run_id)
-        started = engine.instances[INSTANCE]
+        started = engine.instances[INSTANCES[0]]
         assert started.state is InstanceState.RUNNING
         assert started.request == request_of(run)
 
@@ -181,8 +189,44 @@ class TestAStart:
         first = await start_scheduled(engine, lambda: NOW)
         assert first
         assert await start_scheduled(engine, lambda: NOW + timedelta(hours=4)) is None
-        assert engine.instances[INSTANCE].request == request_of(first)
+        assert engine.instances[INSTANCES[0]].request == request_of(first)
         assert "still in work" in caplog.text
+        assert list(engine.instances) == [INSTANCES[0]]
+
+    @pytest.mark.parametrize("hanging", [0, 1])
+    async def test_leaves_a_run_that_hangs_behind_and_names_it(
+        self, engine: MemoryEngine, caplog: pytest.LogCaptureFixture, hanging: int
+    ) -> None:
+        left_behind = self.hang(engine, INSTANCES[hanging])
+        run = await start_scheduled(engine, lambda: NOW)
+        assert run
+        assert engine.instances[INSTANCES[1 - hanging]].request == request_of(run)
+        assert engine.instances[INSTANCES[hanging]].request == left_behind
+        assert f"the plan checks of orchestration {INSTANCES[hanging]} hang" in caplog.text
+
+    async def test_takes_no_run_for_hanging_before_its_limit_and_an_hour_are_over(self, engine: MemoryEngine) -> None:
+        self.hang(engine, INSTANCES[0])
+        assert await start_scheduled(engine, lambda: NOW - timedelta(microseconds=1)) is None
+        assert list(engine.instances) == [INSTANCES[0]]
+
+    @pytest.mark.parametrize("second", [0, 1])
+    async def test_starts_nothing_beside_a_run_that_is_in_work_though_the_other_hangs(
+        self, engine: MemoryEngine, second: int
+    ) -> None:
+        self.hang(engine, INSTANCES[1 - second])
+        engine.put(INSTANCES[second], InstanceState.RUNNING, request_of())
+        before = dict(engine.instances)
+        assert await start_scheduled(engine, lambda: NOW) is None
+        assert engine.instances == before
+
+    async def test_starts_nothing_where_both_hang(self, engine: MemoryEngine) -> None:
+        hanging = {instance_id: self.hang(engine, instance_id) for instance_id in INSTANCES}
+        assert await start_scheduled(engine, lambda: NOW) is None
+        assert {name: engine.instances[name].request for name in INSTANCES} == hanging
+
+    async def test_takes_a_run_of_which_nothing_is_known_for_one_in_work(self, engine: MemoryEngine) -> None:
+        engine.put(INSTANCES[0], InstanceState.RUNNING, None)
+        assert await start_scheduled(engine, lambda: NOW) is None
 
     async def test_is_for_the_next_tick_where_the_engine_is_down(self, engine: MemoryEngine) -> None:
         engine.is_down = True

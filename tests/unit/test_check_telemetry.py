@@ -29,6 +29,7 @@ from opentelemetry.sdk.metrics.export import (
 
 from adapters import telemetry_names
 from adapters.check_telemetry import NoCheckTelemetry, OpenTelemetryOfChecks
+from adapters.heal_telemetry import NoHealTelemetry, OpenTelemetryOfHeals
 from adapters.settings import Settings
 from adapters.telemetry import NoTelemetry, OpenTelemetry, configure_watchers
 from records.faults import FaultCode, RecordKind
@@ -40,7 +41,8 @@ from records.verdicts import Verdict
 
 ROOT: Final = Path(__file__).parents[2]
 DOCUMENT: Final = (ROOT / "docs" / "telemetry.md").read_text(encoding="utf-8")
-OF_RECONCILING, _, OF_CHECKS = DOCUMENT.partition("\n## Plan checks\n")
+OF_RECONCILING, _, OF_PORTAL_DRIFT = DOCUMENT.partition("\n## Plan checks\n")
+OF_CHECKS, _, OF_HEALS = OF_PORTAL_DRIFT.partition("\n## Heals\n")
 METRICS: Final = "metric | unit | dimensions | says"
 EVENTS: Final = "event | attribute | type | says"
 LOGS: Final = "logger | from level | tells"
@@ -284,7 +286,8 @@ class TestTheDocument:
             for file in (ROOT / "drift").rglob("*.py")
             if "getLogger(__name__)" in file.read_text(encoding="utf-8")
         }
-        assert {row[0] for row in documented(OF_CHECKS, LOGS)} == loggers
+        of_heals = {row[0] for row in documented(OF_HEALS, LOGS)}
+        assert {row[0] for row in documented(OF_CHECKS, LOGS)} | of_heals == loggers
 
     def test_has_every_name_of_the_code(self) -> None:
         names = {name for name in vars(telemetry_names).values() if isinstance(name, str) and "trueup." in name}
@@ -550,16 +553,16 @@ class TestThatItCostsNothing:
 
 
 @pytest.mark.parametrize(
-    ("is_the_worker_s", "runs", "checks"),
+    ("is_the_worker_s", "watched"),
     [
-        pytest.param(True, OpenTelemetry, OpenTelemetryOfChecks, id="the worker's pipeline"),
-        pytest.param(False, NoTelemetry, NoCheckTelemetry, id="nowhere to send it"),
+        pytest.param(True, (OpenTelemetry, OpenTelemetryOfChecks, OpenTelemetryOfHeals), id="the worker's pipeline"),
+        pytest.param(False, (NoTelemetry, NoCheckTelemetry, NoHealTelemetry), id="nowhere to send it"),
     ],
 )
-def test_both_are_watched_or_neither(
-    monkeypatch: pytest.MonkeyPatch, is_the_worker_s: bool, runs: type, checks: type
+def test_all_are_watched_or_none(
+    monkeypatch: pytest.MonkeyPatch, is_the_worker_s: bool, watched: tuple[type, ...]
 ) -> None:
     monkeypatch.delenv("APPLICATIONINSIGHTS_CONNECTION_STRING", raising=False)
     settings = Settings(python_applicationinsights_enable_telemetry=is_the_worker_s)
     watchers = configure_watchers(settings)
-    assert (type(watchers.runs), type(watchers.checks)) == (runs, checks)
+    assert (type(watchers.runs), type(watchers.checks), type(watchers.heals)) == watched

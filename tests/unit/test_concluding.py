@@ -14,7 +14,7 @@ from drift.situation import Unread
 from records.errors import StoreUnavailableError
 from records.faults import FaultCode, RecordKind
 from records.findings import AttributeChange
-from records.heals import HealStep
+from records.heal_ledger import HealStep
 from records.plan_checks import Decision, HoldReason, StackCheck, StackObservation
 from records.resource_changes import ResourceChange
 from records.results import Run
@@ -34,9 +34,9 @@ from tests.unit.observation_samples import (
 )
 
 DOWN: Final = StoreUnavailableError("somewhere", "503 ServerBusy")
-WRITES: Final = ["save_check", "open_job", "send"]
+WRITES: Final = ["save_check", "put", "send"]
 DEATHS: Final = [(when, write) for write in WRITES for when in ("before", "after")]
-LOST: Final = [("after", "open_job"), ("before", "send")]
+LOST: Final = [("after", "put"), ("before", "send")]
 """Here the job is in the ledger, and no message of it will ever be in the queue."""
 
 
@@ -75,7 +75,7 @@ async def test_a_job_says_what_it_is_for_and_holds_no_value(bench: Bench) -> Non
     assert job.addresses == ("azurerm_network_security_rule.hub", "azurerm_subnet.b")
     assert (job.queued_at, job.expires_at) == (NOW, NOW + EXPIRES_AFTER)
     assert "planted" not in job.model_dump_json()
-    [row] = bench.ledger.rows
+    [row] = bench.ledger.all_rows
     assert (row.job, row.step, row.run_id) == (job, HealStep.QUEUED, RUN.run_id)
 
 
@@ -84,8 +84,8 @@ async def test_nothing_is_queued_for(bench: Bench, decided: Any) -> None:
     [concluded] = await bench.conclude(decided)
     assert not concluded.is_queued
     assert bench.steps.done == ["save_check"]
-    with pytest.raises(ValueError, match="de/network is not to be healed"):
-        job_of(concluded.check, now=NOW, expires_at=NOW)
+    with pytest.raises(ValueError, match="de/network: there is nothing to heal"):
+        job_of(concluded.check, queued_at=NOW, expires_at=NOW)
 
 
 NOT_FREE: Final = {
@@ -109,7 +109,7 @@ async def test_a_heal_is_told_and_not_queued_without(bench: Bench, left_out: str
     [concluded] = await bench.conclude(clicked(), **{left_out: None})
     assert concluded.check.decision is Decision.HEAL
     assert not concluded.is_queued
-    assert bench.ledger.rows == []
+    assert bench.ledger.all_rows == []
     assert bench.queue.sent == []
 
 
@@ -125,12 +125,12 @@ async def test_a_run_that_dies_goes_on_to_one_message_at_most_and_to_the_same_de
     for _ in range(3):
         [concluded] = await bench.conclude(clicked())
         assert concluded.check == unharmed
-        assert concluded.is_queued
+        assert concluded.is_queued, "by this run, whether this time or before"
     await bench.conclude(clicked(), run=LATER_RUN)
 
     assert len(bench.queue.sent) == (0 if death in LOST else 1)
     assert bench.steps.done.count("save_check") == 2, "once by each of the two runs"
-    assert len(bench.ledger.rows) == 1
+    assert len(bench.ledger.all_rows) == 1
 
 
 @pytest.mark.parametrize("death", LOST, ids=" ".join)
@@ -158,7 +158,7 @@ async def test_a_run_that_died_among_its_stacks_queues_each_once(bench: Bench) -
     with pytest.raises(CrashError):
         await bench.conclude(*stacks)
     concluded = await bench.conclude(*reversed(stacks))
-    assert all(one.is_queued for one in concluded)
+    assert all(one.is_queued for one in concluded), "the first by the run that was cut off, which is the same"
     assert sorted(job.stack for job in bench.queue.sent) == ["s0", "s1", "s2", "s3"]
 
 
@@ -166,7 +166,7 @@ async def test_the_same_drift_in_the_next_run_is_the_same_job_and_sent_once(benc
     first = await bench.check_of(clicked())
     [again] = await bench.conclude(clicked(), run=LATER_RUN)
     assert again.check.job_id == first.job_id
-    assert again.is_queued
+    assert not again.is_queued, "by this run"
     assert len(bench.queue.sent) == 1
 
 
@@ -208,8 +208,8 @@ async def test_a_check_that_this_run_has_kept_is_not_decided_again(
 REFUSALS: Final[dict[str, tuple[str, list[str]]]] = {
     "check_of_run": ("checks", []),
     "save_check": ("checks", []),
-    "open_job": ("ledger", ["save_check", "save_check"]),
-    "send": ("queue", ["save_check", "open_job", "save_check"]),
+    "put": ("ledger", ["save_check", "save_check"]),
+    "send": ("queue", ["save_check", "put", "save_check"]),
 }
 
 
@@ -232,8 +232,9 @@ async def test_a_job_that_is_too_large_for_a_message_is_a_problem(bench: Bench) 
     long = finding("azurerm_network_security_rule.hub[" + "9" * 60_000 + "]")
     [concluded] = await bench.conclude(seen("de", "network", long))
     assert not concluded.is_queued
-    assert len(concluded.problems) == 1
-    assert bench.queue.sent == []
+    [problem] = concluded.problems
+    assert "names more resources than a message has room for" in problem.message
+    assert (bench.ledger.all_rows, bench.queue.sent) == ([], []), "it is not even entered"
 
 
 async def test_a_refusal_of_one_stack_keeps_no_other_from_its_heal(bench: Bench) -> None:

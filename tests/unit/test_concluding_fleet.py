@@ -1,5 +1,6 @@
 """The brake on events of the fleet: which markets count, in a run over the whole estate and in one over a part."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final
 
@@ -76,15 +77,11 @@ async def keep(bench: Bench, *observations: StackObservation, **changes: Any) ->
     await bench.conclude(*observations, **{"run": YESTERDAY, "queueing": None} | changes)
 
 
-def of_part(**changes: Any) -> dict[str, Any]:
-    return {"is_whole_estate": False} | changes
-
-
 async def test_who_checks_one_market_after_another_does_not_pass_the_brake_by(bench: Bench) -> None:
     outcomes = []
     for number in range(4):
         run = Run(run_id=f"plans-{number}", started_at=NOW + timedelta(minutes=number))
-        outcomes.append(await bench.check_of(clicked(f"m{number}"), **of_part(run=run)))
+        outcomes.append(await bench.check_of(clicked(f"m{number}"), run=run))
     assert [one.reason or one.decision for one in outcomes] == [Decision.HEAL] * 2 + [HoldReason.FLEET_WIDE] * 2
 
 
@@ -98,7 +95,7 @@ async def test_who_checks_one_market_after_another_does_not_pass_the_brake_by(be
 )
 async def test_the_checks_of_other_markets(bench: Bench, age: timedelta, outcome: Decision | HoldReason) -> None:
     await keep(bench, *(clicked(f"m{number}", checked_at=NOW - age) for number in range(3)))
-    check = await bench.check_of(clicked(), **of_part())
+    check = await bench.check_of(clicked())
     assert (check.reason or check.decision) is outcome
 
 
@@ -111,41 +108,53 @@ async def test_the_checks_of_other_markets(bench: Bench, age: timedelta, outcome
 )
 async def test_other_markets_do_not_thin_the_share_out_that(bench: Bench, others: list[StackObservation]) -> None:
     await keep(bench, clicked("a"), clicked("b"), *others)
-    assert (await bench.check_of(clicked(), **of_part())).reason is HoldReason.FLEET_WIDE
+    assert (await bench.check_of(clicked())).reason is HoldReason.FLEET_WIDE
 
 
 async def test_other_markets_that_are_clean_count(bench: Bench) -> None:
     await keep(bench, clicked("a"), clicked("b"), *(seen(f"m{number}") for number in range(9)))
-    assert (await bench.check_of(clicked(), **of_part())).decision is Decision.HEAL
+    assert (await bench.check_of(clicked())).decision is Decision.HEAL
 
 
 @pytest.mark.parametrize("policy", [INVALID, Unread("403")], ids=["was invalid", "could not be read"])
 async def test_a_drift_counts_that_was_held_since_the_policy(bench: Bench, policy: Any) -> None:
     await keep(bench, *(clicked(f"m{number}") for number in range(3)), policy=policy)
-    assert (await bench.check_of(clicked(), **of_part())).reason is HoldReason.FLEET_WIDE
+    assert (await bench.check_of(clicked())).reason is HoldReason.FLEET_WIDE
 
 
-async def test_what_was_found_before_in_the_stacks_of_this_run_does_not_count(bench: Bench) -> None:
-    mended = [seen("a"), seen("b"), unplanned("c")]
-    await keep(bench, *(clicked(one.market) for one in mended))
-    assert (await bench.check_of(clicked(), *mended, **of_part())).decision is Decision.HEAL
+@pytest.mark.parametrize(
+    ("now", "outcome"),
+    [
+        pytest.param(seen, Decision.HEAL, id="is planned in this run does not count"),
+        pytest.param(unplanned, HoldReason.FLEET_WIDE, id="has no plan in this run counts"),
+    ],
+)
+async def test_what_was_found_before_in_a_stack_that(
+    bench: Bench, now: Callable[[str], StackObservation], outcome: Decision | HoldReason
+) -> None:
+    await keep(bench, clicked("a"), clicked("b"))
+    check = await bench.check_of(clicked(), now("a"), now("b"))
+    assert (check.reason or check.decision) is outcome
+
+
+async def test_a_run_that_ends_twice_counts_its_own_checks_once(bench: Bench) -> None:
+    first = await bench.conclude(*markets(3, of=10))
+    bench.checks.spoil("plans-1")
+    assert [one.check for one in await bench.conclude(*markets(3, of=10))] == [one.check for one in first]
+    bench.steps.done.clear()
+    assert [one.check for one in await bench.conclude(*markets(3, of=10))] == [one.check for one in first]
+    assert bench.steps.done == []
 
 
 async def test_other_stacks_of_a_market_in_the_run_count(bench: Bench) -> None:
     await keep(bench, *(clicked(market, "app") for market in ("a", "b")))
-    check = await bench.check_of(clicked("de"), seen("a"), seen("b"), **of_part())
+    check = await bench.check_of(clicked("de"), seen("a"), seen("b"))
     assert check.reason is HoldReason.FLEET_WIDE
 
 
-async def test_a_run_over_the_whole_estate_asks_for_nobody_elses_checks(bench: Bench) -> None:
-    await keep(bench, *(clicked(f"gone{number}") for number in range(5)))
-    bench.checks.refuse("latest", DOWN)
-    assert (await bench.check_of(clicked())).decision is Decision.HEAL
-
-
 async def test_where_the_others_checks_cannot_be_read_a_drift_is_held_and_the_clean_are_clean(bench: Bench) -> None:
-    bench.checks.refuse("latest", DOWN)
-    held, clean = await bench.conclude(clicked(), seen("fr"), **of_part())
+    bench.checks.refuse("sketches", DOWN)
+    held, clean = await bench.conclude(clicked(), seen("fr"))
     assert held.check.reason is HoldReason.INCONCLUSIVE
     assert "The checks of the other markets cannot be read: plancheckslatest: 503 ServerBusy." in held.check.why
     assert clean.check.decision is Decision.CLEAN

@@ -10,8 +10,9 @@ from drift import conditions
 from drift.conditions import CONDITIONS, Condition
 from drift.policy import FreezeWindow, KillSwitch, Limits, MarketMode, Policy, Protected
 from drift.policy_rules import Rule, RuleAction
-from drift.situation import FleetSpread, Inconclusive, Pause, Situation, Unread
+from drift.situation import FleetSpread, Inconclusive, Situation, Unread
 from records.findings import Finding, FindingKind
+from records.heal_ledger import Lever, LeverUse
 from records.heals import HealMode
 from records.locks import UNREADABLE_LOCK, Lock
 from records.plan_checks import HoldReason
@@ -48,7 +49,9 @@ def freeze(cron: str, duration: str, **more: Any) -> Situation:
 
 
 def pause(market: str | None) -> Situation:
-    return situation(pauses=(Pause(by="alice", reason="incident 7", since=NOW - HOUR, market=market),))
+    return situation(
+        pauses=(LeverUse(lever=Lever.PAUSE, by="alice", reason="incident 7", at=NOW - HOUR, market=market),)
+    )
 
 
 def healed(*hours_ago: float) -> Situation:
@@ -202,12 +205,28 @@ def test_a_heal_that_would_revert_what_the_policy_ignores_is_mixed(given: Situat
 @pytest.mark.parametrize(
     ("given", "condition", "sentence"),
     [
-        (situation(policy=INVALID), conditions.inconclusive, "line 3, rulez: there is no such field"),
+        (
+            situation(policy=INVALID),
+            conditions.inconclusive,
+            "The policy (policy.yaml) is invalid, and holds everything: line 3, rulez: there is no such field",
+        ),
         (situation(fleet=UNREAD), conditions.inconclusive, "storage does not answer"),
-        (pause(None), conditions.paused, "alice paused healing on 2026-11-25T05:00:00Z: incident 7"),
-        (freeze("0 6 * * *", "1h", why="quarter end"), conditions.frozen, "until 2026-11-25T07:00:00Z: quarter end"),
-        (situation(lock=Lock(who="ci", operation="apply", created_at=NOW)), conditions.locked, "by ci for apply since"),
+        (pause(None), conditions.paused, "alice paused healing on 2026-11-25 05:00 UTC: incident 7"),
+        (freeze("0 6 * * *", "1h", why="quarter end"), conditions.frozen, "until 2026-11-25 07:00 UTC: quarter end"),
+        (
+            situation(lock=Lock(who="ci", operation="apply", created_at=NOW)),
+            conditions.locked,
+            "by ci for apply since 2026-11-25 06:00 UTC.",
+        ),
         (changes(11, managed=1000), conditions.blast_radius, "11 resources would change; HEAL_MAX_RESOURCES"),
+        (
+            with_policy(changes(1, managed=9), limits=Limits(heal_max_resources=0)),
+            conditions.blast_radius,
+            "1 resource would",
+        ),
+        (with_policy(healed(1), limits=Limits(breaker_count=1)), conditions.oscillating, "was healed once within 24 h"),
+        (healed(1, 2, 3), conditions.oscillating, "was healed 3 times within 24 h"),
+        (policy(heal_mode=HealMode.DRY_RUN), conditions.dry_run, "emea/de is dry-run, so nothing undoes it."),
         (changes(4, managed=4), conditions.blast_radius, "4 of 4 resources would change; HEAL_MAX_PERCENT"),
         (
             plan(*(drift(address=f"t.n{number}", destructive=True) for number in range(5))),

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters.azure_tables import RESULTS_TABLE, RUNS_TABLE
 from adapters.settings import Settings
+from adapters.table_names import RESULTS_TABLE, RUNS_TABLE
 from reconcile.compare import severity_of
 from reconcile.wording import RUNBOOK, remedy_for
 from records.faults import FaultCode

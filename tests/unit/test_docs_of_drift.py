@@ -8,20 +8,22 @@ from typing import Final
 import pytest
 from pydantic import BaseModel
 
-import drift.concluding
-from adapters.azure_tables import HEALS_TABLE, PLAN_CHECK_RUNS_TABLE, PLAN_CHECK_WORK_TABLE, PLAN_CHECKS_TABLE
+from adapters.azure_checks import SKETCHES_PARTITION
+from adapters.azure_levers import LEVERS_PARTITION
 from adapters.policy_file import read_policy_yaml
 from adapters.settings import Settings
+from adapters.table_names import HEALS_TABLE, PLAN_CHECK_RUNS_TABLE, PLAN_CHECK_WORK_TABLE, PLAN_CHECKS_TABLE
 from adapters.terraform_cli import TerraformOptions
 from drift.conditions import CONDITIONS, FLEET_AT_LEAST, RESOURCES_ALWAYS_ALLOWED
 from drift.decide import APPROVABLE
+from drift.fleet import OTHERS_COUNT_FOR
 from drift.policy import FreezeWindow, KillSwitch, Limits, MarketMode, Policy, Protected, parse_policy
 from drift.policy_rules import Rule, RuleAction
 from drift.service.functions import CHECK_ON_SCHEDULE, PLAN_CHECKS
-from drift.service.starting import INSTANCE
+from drift.service.starting import INSTANCES
 from records.faults import RecordKind
 from records.findings import AttributeChange, Finding, FindingKind
-from records.heals import QUEUE, HealMode
+from records.heals import POISON_QUEUE, QUEUE, HealMode
 from records.plan_checks import CheckReport, Decision, HoldReason, StackCheck
 from records.policy_source import POLICY_BLOB, MarkedValues
 from records.verdicts import Note, Verdict
@@ -115,7 +117,7 @@ class TestTheConcepts:
         assert f"{RESOURCES_ALWAYS_ALLOWED} are always" in rows[HoldReason.BLAST_RADIUS]
         assert f"in {FLEET_AT_LEAST} at least" in rows[HoldReason.FLEET_WIDE]
         fleet = section_of(text_of("docs/concepts.md"), "### The fleet")
-        hours = drift.concluding._OTHERS_COUNT_FOR.total_seconds() / 3600
+        hours = OTHERS_COUNT_FOR.total_seconds() / 3600
         assert f"last {hours:g} hours" in " ".join(fleet.split())
 
     def test_have_each_kind_of_finding(self) -> None:
@@ -140,8 +142,13 @@ class TestTheConcepts:
 
     def test_name_all_that_is_stored(self) -> None:
         rows = table_rows(section_of(text_of("docs/concepts.md"), "### What is stored"))[1:]
-        assert [row[0] for row in rows] == [*(f"table `{table}`" for table in TABLES), f"queue `{QUEUE}`"]
+        queues = (f"queue `{QUEUE}`", f"queue `{POISON_QUEUE}`")
+        locks = f"container `{Settings.model_fields['locks_container'].default}`"
+        assert [row[0] for row in rows] == [*(f"table `{table}`" for table in TABLES), *queues, locks]
         assert all(len(row) == 3 and row[2] for row in rows)
+        what = {row[0]: row[1] for row in rows}
+        assert f"`{SKETCHES_PARTITION}`" in what[f"table `{PLAN_CHECKS_TABLE}`"]
+        assert f"`{LEVERS_PARTITION}`" in what[f"table `{HEALS_TABLE}`"]
 
 
 def in_their_order(model: type[BaseModel]) -> list[str]:
@@ -225,7 +232,8 @@ class TestHosting:
         hours, minutes, seconds = map(int, json.loads(text_of("host.json"))["functionTimeout"].split(":"))
         assert most + float(grace) < hours * 3600 + minutes * 60 + seconds
         assert f"After {PLAN_CHECKS.run_limit.total_seconds() / 3600:g} hours" in section
-        assert f"`{INSTANCE}`" in section
+        for instance in INSTANCES:
+            assert f"`{instance}`" in section
 
 
 @pytest.mark.parametrize("table", TABLES)

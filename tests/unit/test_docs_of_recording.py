@@ -3,8 +3,9 @@
 import ast
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -13,14 +14,16 @@ import typer
 
 import cli
 import recording.following
-from adapters.azure_tables import RECORD_LOG_TABLE
+from adapters.table_names import RECORD_LOG_TABLE
 from reconcile.wording import remedy_for
 from recording.deploy import StateClaims
 from recording.record import Recording
+from recording.trackers import after_heal
 from records.faults import GARBLED
+from records.readings import BlobFacts, Present, StateHead
 from records.record_log import LoggedWrite, RecordCommand, WriteStatus, WrittenKind
 from records.registry import StateLocation
-from records.tracker import Bundle, HistoryEntry, ModulePin, TrackerRecord
+from records.tracker import Bundle, HistoryAction, HistoryEntry, ModulePin, Outcome, TrackerRecord
 from records.verdicts import Tier, Verdict
 from tests.recording_world import BUNDLE, KilledError, World, key_of, kill_at, revive
 
@@ -30,6 +33,50 @@ APP: Final[Any] = typer.main.get_command(cli.app)
 """Of Typer's own click, which has no types that can be named."""
 STACK: Final = "data"
 UNREGISTERED: Final = "unregistered_states"
+BY_HAND: Final = sorted(set(RecordCommand) - {RecordCommand.HEAL})
+"""What the terminal and the pipelines call. A heal's records are its worker's."""
+
+
+HEALED_AT: Final = datetime(2026, 11, 25, 7, tzinfo=UTC)
+TRACKED: Final = TrackerRecord(
+    schema_version=1,
+    market="de",
+    stack=STACK,
+    lineage="before",
+    serial=1,
+    state_md5="0" * 32,
+    release="1",
+    commit="4f",
+    run_id="1",
+    run_url="https://run",
+    deployed_at=HEALED_AT - timedelta(days=1),
+    deployed_by="pipeline",
+    terraform_version="1.9.0",
+    bundle=Bundle(blob="a.zip", sha256="9f" * 32),
+    modules=(ModulePin(name="a", source="b"),),
+    state=StateLocation(key="a"),
+    outcome=Outcome.FAILED,
+    history=(HistoryEntry(at=HEALED_AT, action=HistoryAction.ACCEPT, by="bob"),),
+)
+STATE: Final = Present(
+    StateHead(serial=2, lineage="of the state", terraform_version="1.11.4"),
+    BlobFacts(name="a", etag="1", last_modified=HEALED_AT, size_bytes=1, content_md5="1" * 32),
+)
+OF_THE_STATE: Final = {
+    "lineage": "of the state",
+    "serial": 2,
+    "state_md5": "1" * 32,
+    "terraform_version": "1.11.4",
+}
+OF_THE_HEAL: Final = {"deployed_at": HEALED_AT, "run_id": "of the heal", "deployed_by": "trueup"}
+MADE_BY_A_HEAL: Final[dict[str, Callable[[str, object], bool]]] = {
+    "the state's": lambda name, value: OF_THE_STATE.get(name) == value,
+    "the heal's": lambda name, value: OF_THE_HEAL.get(name) == value,
+    "stay": lambda name, value: value is not None and value == getattr(TRACKED, name),
+    "stays": lambda name, value: value is not None and value == getattr(TRACKED, name),
+    "gone": lambda _name, value: value is None,
+}
+"""What the words of the table mean of a field."""
 
 
 def text_of(path: str) -> str:
@@ -79,13 +126,29 @@ def mistakes_in(invocation: Invocation) -> list[str]:
         if words and words[0] not in below:
             return [f"no command {f'{name} {words[0]}'!r}"]
         command, words = (below[words[0]], words[1:]) if words else (command, [])
-    options = [option for option in command.params if option.opts]
+    options = [option for option in command.params if option.param_type_name == "option"]
+    arguments = [argument for argument in command.params if argument.param_type_name == "argument"]
     spellings = {spelling for option in options for spelling in (*option.opts, *option.secondary_opts)}
     used = {word.partition("=")[0] for word in words if word.startswith("--")}
-    missing = {option.opts[0] for option in options if option.required} - used if invocation.is_whole else set()
-    return [f"{name}: no option {option}" for option in sorted(used - spellings)] + [
-        f"{name}: lacks {option}" for option in sorted(missing)
-    ]
+    mistakes = [f"{name}: no option {option}" for option in sorted(used - spellings)]
+    given = positionals(words, flags={flag for option in options if option.is_flag for flag in option.opts})
+    mistakes += [f"{name}: what is {word}" for word in given[len(arguments) :]]
+    if invocation.is_whole:
+        missing = {option.opts[0] for option in options if option.required} - used
+        mistakes += [f"{name}: lacks {option}" for option in sorted(missing)]
+        mistakes += [f"{name}: lacks {argument.metavar}" for argument in arguments[len(given) :] if argument.required]
+    return mistakes
+
+
+def positionals(words: list[str], *, flags: set[str]) -> list[str]:
+    """The words that are neither an option nor its value."""
+    found: list[str] = []
+    is_value = False
+    for word in words:
+        if not is_value and not word.startswith("--"):
+            found.append(word)
+        is_value = word.startswith("--") and "=" not in word and word not in flags
+    return found
 
 
 class TestTheCommands:
@@ -102,7 +165,7 @@ class TestTheCommands:
         assert not re.search(r"[{}]", remedy)
 
     def test_are_all_in_the_readme_and_in_the_runbook(self) -> None:
-        assert set(APP.commands) == {"reconcile", "drift", *RecordCommand}
+        assert set(APP.commands) == {"reconcile", "drift", *BY_HAND}
         for document in ("README.md", "docs/runbook.md"):
             named = {invocation.words[0] for invocation in invocations(text_of(document))}
             assert set(APP.commands) <= named, document
@@ -116,19 +179,21 @@ class TestTheCommands:
             ("Run `trueup accept --yes`.", "accept: no option --yes"),
             ("Run `trueup drift mend`.", "no command 'drift mend'"),
             ("```sh\ntrueup drift check --yes\n```", "drift: no option --yes"),
+            ("```sh\ntrueup drift approve --reason 'of mine'\n```", "drift: lacks JOB"),
+            ("Run `trueup drift pause de`.", "drift: what is de"),
         ],
     )
     def test_that_are_wrong_are_found(self, text: str, mistake: str) -> None:
         (invocation,) = invocations(text)
         assert mistake in mistakes_in(invocation)
 
-    @pytest.mark.parametrize("command", RecordCommand)
+    @pytest.mark.parametrize("command", BY_HAND)
     def test_say_what_they_write_and_what_they_never_do(self, command: RecordCommand) -> None:
         items = section_of("docs/runbook.md", "The commands that write").split("\n- ")
         (item,) = [item for item in items if item.startswith(f"**`trueup {command}`** ")]
         assert "never" in item
 
-    @pytest.mark.parametrize("command", RecordCommand)
+    @pytest.mark.parametrize("command", BY_HAND)
     def test_have_their_roles_in_the_configuration(self, command: RecordCommand) -> None:
         assert f"`trueup {command}`" in section_of("docs/configuration.md", "Identity")
 
@@ -168,6 +233,16 @@ class TestTheRecords:
             assert re.search(rf"`(modules\[\])?\.{name}`", table), name
         for name in HistoryEntry.model_fields:
             assert f"`{name}`" in table
+
+    def test_have_in_the_concepts_what_a_heal_makes_of_each_field(self) -> None:
+        table = section_of("docs/concepts.md", "Writing the records").split("What each command makes of it")[1]
+        header, *rows = [row for row in table_rows(table) if row[-1] in {"`heal`", *MADE_BY_A_HEAL}]
+        made = {name: row[-1] for row in rows for name in words_of(row[0])}
+        after = after_heal(TRACKED, STATE, job_id="of the heal", at=HEALED_AT)
+        assert header[-1] == "`heal`"
+        assert set(made) == set(TrackerRecord.model_fields) - {"schema_version", "market", "stack", "subscription_id"}
+        for name, words in made.items():
+            assert MADE_BY_A_HEAL[words](name, getattr(after, name)), name
 
     def test_have_every_column_of_the_log_in_the_runbook(self) -> None:
         rows = table_rows(section_of("docs/runbook.md", "Who wrote a record"))

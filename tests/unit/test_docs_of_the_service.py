@@ -4,16 +4,28 @@ import ast
 import json
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from adapters.azure_tables import RESULTS_TABLE, RUNS_TABLE, WORK_TABLE
 from adapters.settings import Settings
-from reconcile.service.asking import MOST_BODY_BYTES
-from reconcile.service.views import HealthView, MarketView, RunView, StartedView, View
+from adapters.table_names import RESULTS_TABLE, RUNS_TABLE, WORK_TABLE
+from answering.answers import View
+from answering.asking import MOST_BODY_BYTES
+from drift.healing.levers import Levers
+from drift.healing.worker import Healer
+from drift.service import healing
+from drift.service.heal_history import DEFAULT_PAGE, LARGEST_PAGE
+from drift.service.heal_views import HealsView, HealView, HoldsView, PausesView
+from drift.service.levers_http import ROUTES, Asked
+from reconcile.service.views import HealthView, MarketView, RunView, StartedView
+from records.heal_ledger import ENDED, HealStep
+from records.heals import POISON_QUEUE, QUEUE
 from records.runs import MOST_MARKETS_ASKED_FOR, MOST_STACKS_ASKED_FOR, RunStatus
+from tests.fakes_drift import MemoryCheckStore, MemoryHealLedger, MemoryHealQueue
+from tests.service_world import SIX
 
 ROOT = Path(__file__).parents[2]
 
@@ -56,15 +68,33 @@ def functions_of_the_app() -> set[str]:
 def test_the_functions_that_hosting_names_are_the_app_s() -> None:
     hosting = text_of("docs/hosting.md")
     disabled = set(re.findall(r"AzureWebJobs\.(\w+)\.Disabled=", hosting))
-    assert disabled == {"reconcile_daily", "start_run", "check_plans_on_schedule"}
+    assert disabled == {"reconcile_daily", "start_run", "check_plans_on_schedule", "heal_stack", "heal_poison"}
     assert disabled <= functions_of_the_app()
     for name in ("start_run", "get_run", "get_market", "get_health"):
         assert f"`{name}`" in hosting
 
 
+def test_hosting_has_the_functions_of_heals_and_the_connection_of_their_queues() -> None:
+    section = text_of("docs/hosting.md").split("\n## Heals\n")[1].split("\n## ")[0]
+    documented = {name: row[1] for row in table_rows(section)[1:] for name in re.findall(r"`(\w+)`", row[0])}
+    functions = {healing.HEAL: f"queue `{QUEUE}`", healing.FAIL: f"queue `{POISON_QUEUE}`"}
+    assert documented == functions | dict.fromkeys((route.function for route in ROUTES), "HTTP")
+    for document in ("docs/hosting.md", "docs/configuration.md"):
+        assert f"`{healing.QUEUE_CONNECTION}" in text_of(document)
+    assert f"`{healing.QUEUE_CONNECTION}__queueServiceUri`" in text_of("docs/hosting.md")
+
+
+def test_the_app_that_applies_has_the_time_for_it() -> None:
+    (text,) = re.findall(r"AzureFunctionsJobHost__functionTimeout=([\d:]+)", text_of("docs/hosting.md"))
+    hours, minutes, seconds = map(int, text.split(":"))
+    limit: int = Settings.model_fields["plan_limit_seconds"].default
+    assert hours * 3600 + minutes * 60 + seconds > 5 * limit
+
+
 def test_the_example_of_local_settings_sets_nothing_unknown() -> None:
     values = json.loads(text_of("local.settings.example.json"))["Values"]
-    of_the_host = {"FUNCTIONS_WORKER_RUNTIME", "AzureWebJobsStorage"}
+    of_the_host = {"FUNCTIONS_WORKER_RUNTIME", "AzureWebJobsStorage", healing.QUEUE_CONNECTION}
+    assert of_the_host <= set(values)
     assert set(values) - of_the_host <= {name.upper() for name in Settings.model_fields}
     assert values["FUNCTIONS_WORKER_RUNTIME"] == "python"
     assert not re.search(r"AccountKey=", json.dumps(values))
@@ -87,19 +117,68 @@ def test_the_package_leaves_out_nothing_that_the_app_imports() -> None:
 
 
 def test_every_kind_of_problem_is_documented() -> None:
-    kinds = set(re.findall(r"""\n +(?:\d{3}, )?"([a-z]+(?:-[a-z]+)*)",""", text_of("reconcile/service/answers.py")))
-    kinds |= set(re.findall(r"""problem\(\s*\d{3}, "([a-z-]+)\"""", text_of("reconcile/service/answers.py")))
+    doors = ("answering/answers.py", "reconcile/service/answers.py", "drift/service/levers_http.py")
+    kinds = {kind for door in doors for kind in re.findall(r"""problem\(\s*\d{3},\s*"([a-z-]+)\"""", text_of(door))}
+    assert len(kinds) > 8
     section = text_of("docs/http.md").split("\n## Problems")[1]
     documented = {kind for row in table_rows(section) for kind in re.findall(r"`([a-z-]+)`", row[0])}
     assert documented == kinds
 
 
-@pytest.mark.parametrize("view", [StartedView, RunView], ids=lambda view: view.__name__)
+@pytest.mark.parametrize(
+    "view", [StartedView, RunView, HoldsView, HealsView, PausesView], ids=lambda view: view.__name__
+)
 def test_the_examples_of_answers_have_the_fields_of_the_answers(view: type[View]) -> None:
     examples = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", text_of("docs/http.md"), re.DOTALL)]
     fitting = [example for example in examples if set(example) == set(view.model_fields)]
     assert len(fitting) == 1
     view.model_validate(fitting[0])
+    assert fitting[0] == json.loads(view.model_validate(fitting[0]).model_dump_json())
+
+
+async def test_the_example_of_a_lever_s_body_is_taken() -> None:
+    bodies = re.findall(r"```json\n(.*\"reason\".*)\n```", text_of("docs/http.md"))
+    assert len(bodies) == 1
+    ledger = MemoryHealLedger()
+    levers = Levers(
+        ledger=ledger,
+        checks=MemoryCheckStore(),
+        queue=MemoryHealQueue(),
+        expires_after=timedelta(hours=2),
+        clock=lambda: SIX,
+    )
+    service = healing.HealService(healer=cast(Healer, None), levers=levers)
+    (pause,) = [route for route in ROUTES if route.path == "pause"]
+    assert (await pause.answer(service, Asked(body=bodies[0].encode(), query={}))).status == 200
+    assert [one.market for one in await ledger.pauses()] == ["de"]
+
+
+def test_each_request_of_the_levers_is_documented() -> None:
+    text = text_of("docs/http.md")
+    for route in ROUTES:
+        assert f"{route.method} /api/{route.path}" in text
+    for limit in (f"{DEFAULT_PAGE} by default", f"{LARGEST_PAGE} at most"):
+        assert limit in text
+
+
+@pytest.mark.parametrize("view", [HoldsView, HealView], ids=lambda view: view.__name__)
+def test_the_fields_of_heals_that_need_a_word_have_one(view: type[View]) -> None:
+    section = text_of("docs/http.md").split("\n## Heals\n")[1].split("\n## Problems")[0]
+    documented = {word for row in table_rows(section) for word in re.findall(r"`(\w+)`", row[0])}
+    obvious = {
+        "holds",
+        "market",
+        "stack",
+        "queued_at",
+        "expires_at",
+        "serial",
+        "bundle_sha256",
+        "fingerprint",
+        "addresses",
+    }
+    assert set(view.model_fields) - obvious <= documented
+    (steps,) = [row[1] for row in table_rows(section) if row[0] == "`step`"]
+    assert set(re.findall(r"`(\w+)`", steps)) == {step for step in HealStep if step not in ENDED}
 
 
 @pytest.mark.parametrize("view", [MarketView, HealthView], ids=lambda view: view.__name__)

@@ -7,11 +7,12 @@ from typing import Any, Final
 import pytest
 from annotated_types import Ge, Le
 
-from adapters import bootstrap
+from adapters import azure_bootstrap
+from adapters.azure_bootstrap import open_azure_estate
 from adapters.azure_checks import AzureCheckStore
+from adapters.azure_drift_bootstrap import open_azure_drift_stores
 from adapters.azure_heal_queue import AzureHealQueue
-from adapters.bootstrap import open_azure_estate
-from adapters.drift_bootstrap import open_azure_drift_stores, open_folder_drift_stores, terraform_options
+from adapters.drift_bootstrap import open_folder_drift_stores, terraform_options
 from adapters.folder_checks import FolderCheckStore
 from adapters.settings import Settings, load_settings
 from adapters.terraform_environment import AzureStates, FolderStates
@@ -44,7 +45,7 @@ class Identity:
 @pytest.fixture
 def identities(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Identity]]:
     Identity.made.clear()
-    monkeypatch.setattr(bootstrap, "DefaultAzureCredential", Identity)
+    monkeypatch.setattr(azure_bootstrap, "DefaultAzureCredential", Identity)
     yield Identity.made
     Identity.made.clear()
 

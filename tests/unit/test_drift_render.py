@@ -23,6 +23,7 @@ from drift.render.finding_words import happens_to, symbol_of, who_changed
 from drift.render.json import render_json
 from drift.render.markdown import MOST_CHARACTERS, MOST_LISTED, render_markdown
 from drift.render.order import gravest_first
+from drift.render.reasons import HOLDS, words_of
 from drift.render.summary import summary_line
 from drift.render.terminal import (
     MOST_ATTRIBUTES,
@@ -31,10 +32,11 @@ from drift.render.terminal import (
     MOST_OF_A_CLEAN_STACK,
     render_terminal,
 )
-from drift.render.text import ELLIPSIS, shortened, shortened_pair, spelt, visible
-from drift.render.wording import HOLDS, KINDS, decided
+from drift.render.text import ELLIPSIS, shortened, shortened_pair, spelt
+from drift.render.wording import KINDS, decided
 from records.findings import Finding, FindingKind
 from records.plan_checks import CheckReport, Decision, HoldReason, StackCheck
+from records.spelling import visible
 from tests.unit.check_samples import (
     ALICE,
     HOSTILE,
@@ -120,20 +122,57 @@ def test_every_reason_and_every_kind_has_its_words() -> None:
 @pytest.mark.parametrize("reason", HoldReason)
 def test_a_held_stack_says_why_and_what_to_do_on_a_terminal_and_in_markdown(reason: HoldReason) -> None:
     held = report([check("app", reason)])
-    step = HOLDS[reason].next_step.format(market="de")
-    assert f"({reason})" in terminal(held, 400)
+    words = words_of(reason, is_planned=True)
+    step = words.next_step.format(market="de")
+    assert terminal(held, 400).count(f"({reason})") == 1
     assert f"(`{reason}`)" in markdown(held)
+    assert f"| {words.because} |" in markdown(held)
     for told in (terminal(held, 400), markdown(held)):
-        assert step in told
+        assert f"docs/runbook.md#{reason}: {step}" in told
         assert "{" not in step
-        assert (HOLDS[reason].because in told) is (reason is not HoldReason.DRY_RUN)
+
+
+def test_without_a_sentence_a_stack_says_in_a_few_words_why_it_is_held() -> None:
+    held = report([check("app", HoldReason.LOCKED, why="")])
+    for told in (terminal(held), markdown(held)):
+        assert re.search(rf"^ +{HOLDS[HoldReason.LOCKED].because}$", told, re.MULTILINE)
+
+
+def test_a_door_that_a_dry_run_leaves_open_is_said_to_be_open_and_how_it_is_shut() -> None:
+    told = terminal(report([check("app", HoldReason.DRY_RUN)]), 400)
+    assert "Nothing to do" not in told
+    assert "would be healed" not in told
+    for words in ("still as it was found", "by hand", "deploy the release on record", "HEAL_MODE=on", "heal_mode"):
+        assert words in told
 
 
 @pytest.mark.parametrize("reason", HoldReason)
 def test_an_approval_is_offered_where_it_could_overrule_and_its_job_named(reason: HoldReason) -> None:
     assert ("approve the job" in HOLDS[reason].next_step) is (reason in APPROVABLE)
     held = report([check("app", reason)])
-    assert (JOB in terminal(held)) is (JOB in markdown(held)) is (reason in APPROVABLE)
+    command = f"trueup drift approve {JOB[:12]} --by WHO --reason WHY"
+    assert (command in terminal(held)) is (f"`{command}`" in markdown(held)) is (reason in APPROVABLE)
+
+
+@pytest.mark.parametrize(
+    ("queued", "step"),
+    [
+        pytest.param(None, "Nothing was queued; `trueup drift check --queue` queues what is to be healed.", id="asked"),
+        pytest.param((), "`trueup drift history --market de --stack network` tells.", id="queued before"),
+    ],
+)
+def test_what_was_not_queued_is_never_said_to_be_healed(queued: tuple[str, ...] | None, step: str) -> None:
+    rendered = report([check(findings=(finding(),))], queued=queued)
+    for told in (terminal(rendered, 200), markdown(rendered)):
+        assert step in told
+        assert "would be healed, not queued" in told
+        assert not re.search(r"\bwill\b|to be healed by|[Qq]ueued as job", told)
+
+
+def test_what_was_queued_names_its_job() -> None:
+    rendered = report([check(findings=(finding(),))])
+    assert f"\n  queued as job {JOB[:12]}\n" in terminal(rendered)
+    assert f"Queued as job `{JOB[:12]}`." in markdown(rendered)
 
 
 @pytest.mark.parametrize("kind", FindingKind)
@@ -145,13 +184,13 @@ def test_what_was_deleted_outside_is_told_so() -> None:
     [deleted] = findings_of("deleted_outside")
     head, kind, who, *_ = told_of(deleted)
     assert head == "+ azsim_key_vault.main will be created"
-    assert kind == "deleted outside Terraform; to be healed by job 4f1c0de5…"
+    assert kind == "deleted outside Terraform"
     assert who == "who changed it is not known"
 
 
 def test_where_the_records_disagree_their_verdict_comes_first_and_nothing_is_called_pipeline_drift() -> None:
-    told = terminal(report([check(decision=HoldReason.RECORDS_DISAGREE, market="emea/fr")]), 300)
-    assert "The records' verdict comes first: run `trueup reconcile --market emea/fr`" in told
+    told = terminal(report([check(decision=HoldReason.RECORDS_DISAGREE, market="emea/fr")]), 400)
+    assert "Run `trueup reconcile --market emea/fr` and do what it says" in told
     ours = [*KINDS.values(), *(f"{words.because} {words.next_step}" for words in HOLDS.values())]
     assert not any("pipeline drift" in text.lower() for text in ours)
 
@@ -160,7 +199,7 @@ def test_a_dry_run_says_would_and_a_heal_says_will() -> None:
     assert "~ azurerm_network_security_group.hub will be updated in-place" in told_of(finding())
     head, kind, *_ = told_of(finding(), decision=HoldReason.DRY_RUN)
     assert head.endswith("would be updated in-place")
-    assert kind == "changed outside Terraform; would be healed (dry_run)"
+    assert kind == "changed outside Terraform"
 
 
 # A finding
@@ -185,7 +224,7 @@ def test_a_dry_run_says_would_and_a_heal_says_will() -> None:
 )
 def test_terraforms_symbols_and_words_are_used(actions: tuple[str, ...], symbol: str, words: str) -> None:
     one = finding(kind=FindingKind.UNSAFE, actions=actions)
-    assert (symbol_of(one), happens_to(one, Decision.HOLD)) == (symbol, words)
+    assert (symbol_of(one), happens_to(one, is_queued=False)) == (symbol, words)
 
 
 def test_a_state_that_is_behind_has_no_action_and_says_what_its_sides_are() -> None:
@@ -233,13 +272,11 @@ def test_who_changed_it_is_told_as_far_as_it_is_known(known: dict[str, Any], tol
         pytest.param(changed("a", [1, "b"], {"c": None}), {}, '~ a = [1,"b"] -> {"c":null}', id="compact JSON"),
         pytest.param(changed("a", "x\ny\t", "x"), {}, r'~ a = "x\ny\t" -> "x"', id="several lines in one"),
         pytest.param(changed("", "x", "y"), {}, '~ (all of it) = "x" -> "y"', id="a value without a path"),
-        pytest.param(
-            changed("a", sensitive=True), {}, "~ a = (sensitive, or known after apply)", id="masked in an update"
-        ),
+        pytest.param(changed("a", sensitive=True), {}, "~ a = (not shown)", id="masked in an update"),
         pytest.param(
             changed("a", sensitive=True),
             {"actions": ("create",)},
-            "+ a = (sensitive, or known after apply)",
+            "+ a = (not shown)",
             id="masked in a creation",
         ),
         pytest.param(
@@ -367,23 +404,25 @@ def test_a_clean_stack_whose_state_is_behind_has_one_line_a_finding() -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "words"),
+    ("one", "queued", "words"),
     [
-        pytest.param(check(decision=Decision.CLEAN), "clean", id="clean"),
-        pytest.param(check(), "will be healed", id="a heal"),
-        pytest.param(check(decision=HoldReason.LOCKED), "held (locked)", id="a hold"),
-        pytest.param(check(decision=Decision.HOLD), "held", id="a hold without a reason"),
-        pytest.param(check(decision=HoldReason.DRY_RUN), "would be healed (dry_run)", id="a dry run"),
+        pytest.param(check(decision=Decision.CLEAN), None, "clean", id="clean"),
+        pytest.param(check(), (JOB,), "will be healed", id="a heal that is queued"),
+        pytest.param(check(), (), "would be healed, not queued", id="a heal whose job was there before"),
+        pytest.param(check(), None, "would be healed, not queued", id="a heal where nothing is queued"),
+        pytest.param(check(decision=HoldReason.LOCKED), (), "held (locked)", id="a hold"),
+        pytest.param(check(decision=Decision.HOLD), (JOB,), "held", id="a hold without a reason"),
+        pytest.param(check(decision=HoldReason.DRY_RUN), None, "held (dry_run)", id="a dry run"),
     ],
 )
-def test_a_decision_is_told_in_a_few_words(one: StackCheck, words: str) -> None:
-    assert decided(one) == words
+def test_a_decision_is_told_in_a_few_words(one: StackCheck, queued: tuple[str, ...] | None, words: str) -> None:
+    assert decided(one, queued) == words
 
 
 def test_a_heal_that_names_no_job_is_told_without_one() -> None:
     told = terminal(report([check(job_id=None, findings=(finding(),))]))
-    assert "changed outside Terraform; will be healed\n" in told
-    assert "job" not in told
+    assert "de/network  would be healed, not queued\n" in told
+    assert JOB[:8] not in told
 
 
 def test_many_lines_of_terraform_and_many_findings_of_a_clean_stack_are_cut() -> None:
@@ -451,7 +490,7 @@ def test_the_json_is_the_whole_report_with_every_field_of_the_contract(rendered:
     written = json_of(rendered)
     assert written == rendered.model_dump(mode="json")
     assert list(written) == [
-        "schema_version", "run_id", "started_at", "finished_at", "counts", "results", "problems"
+        "schema_version", "run_id", "started_at", "finished_at", "counts", "queued", "results", "problems"
     ]  # fmt: skip
     for result in written["results"]:
         assert result.keys() >= STACK_FIELDS
@@ -533,7 +572,7 @@ def test_a_side_of_a_change_is_a_line_of_the_diff() -> None:
         "+     a    = 2",
         '-     gone = "x"',
         '+     new  = "y"',
-        "!     key  = (sensitive, or known after apply)",
+        "!     key  = (not shown)",
     ]
 
 

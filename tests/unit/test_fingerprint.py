@@ -109,10 +109,10 @@ def test_a_secret_is_a_mark_and_nothing_that_could_be_tried_out() -> None:
     )
 
 
-def in_market(market: str, subscription: str, value: str = "Allow") -> Finding:
+def in_market(market: str, subscription: str, value: str = "Deny", now: str = "Allow") -> Finding:
     identity = f"/subscriptions/{subscription}/resourceGroups/rg-{market}-network"
     changed = AttributeChange(
-        path=f'rules["{market}"].access', before=value, after={market: [identity, market.upper()]}
+        path=f'rules["{market}"].access', before=now, after={market: [identity, market.upper(), value]}
     )
     return finding(changed, address=f'azurerm_x.y["{market}"]')
 
@@ -124,6 +124,12 @@ FR = in_market("fr", "7F1FD8C2-1111-4b1c-9d3e-000000000002")
 def test_the_same_drift_in_two_markets_is_one_to_the_fleet() -> None:
     assert fingerprint([DE]) != fingerprint([FR])
     assert fleet_fingerprint([DE], names=["de", "network"]) == fleet_fingerprint([FR], names=["fr", "network"])
+
+
+def test_what_a_policy_wrote_in_each_market_may_be_another_value_and_is_one_event() -> None:
+    german, french = in_market("de", "x", now="10.0.0.4"), in_market("fr", "x", now="10.1.0.4")
+    assert fleet_fingerprint([german], names=["de"]) == fleet_fingerprint([french], names=["fr"])
+    assert fingerprint([german]) != fingerprint([in_market("de", "x", now="10.1.0.4")])
 
 
 @pytest.mark.parametrize(

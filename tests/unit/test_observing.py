@@ -7,7 +7,6 @@ from typing import Any, Final
 import pytest
 
 from drift.deciding import check_of
-from drift.situation import FleetSpread
 from records.errors import (
     AccessDeniedError,
     BundleError,
@@ -21,7 +20,7 @@ from records.plan_checks import Decision, HoldReason, StackCheck, StackObservati
 from records.terraform import Cause, Diagnostic, Severity, Step
 from records.verdicts import Verdict
 from tests.estates import CONTAINERS, LINEAGE, SERIAL, entry, put_registry, put_state
-from tests.unit.drift_samples import ON
+from tests.unit.observation_samples import brakes
 from tests.unit.plan_samples import plan_bytes, resource
 from tests.unit.planner_fake import (
     BUNDLE,
@@ -57,7 +56,7 @@ def world() -> DriftEstate:
 
 def decided(seen: StackObservation) -> StackCheck:
     """What follows where healing is on and nothing else stands in the way."""
-    return check_of(seen, policy=ON, fleet=FleetSpread(markets_with_it=1, markets_checked=20), now=NOW)
+    return check_of(seen, brakes(), now=NOW)
 
 
 def assert_no_plan(seen: StackObservation, saying: str) -> None:
@@ -194,6 +193,24 @@ async def test_a_stack_that_no_record_names_any_more_is_inconclusive(world: Drif
     assert_no_plan(await world.observe(stack="gone"), "No record names de/gone any more.")
     assert_no_plan(await world.observe(market="nowhere"), "there is no record of this market")
     assert world.planner.asked == []
+
+
+OTHERS_BUNDLES: Final = {
+    "another stack's": bundle_of("de", "app")["blob"],
+    "another market's": bundle_of("fr", "network")["blob"],
+    "one of another hash": bundle_of("de", "network", b"another")["blob"],
+    "one under no stack": "network.zip",
+}
+
+
+@pytest.mark.parametrize("case", OTHERS_BUNDLES)
+async def test_nothing_is_planned_where_the_tracker_names_as_its_bundle(world: DriftEstate, case: str) -> None:
+    blob = OTHERS_BUNDLES[case]
+    world.estate.put(CONTAINERS.bundles, blob, bundle_bytes("de", "network"))
+    world.track(bundle={**bundle_of("de", "network"), "blob": blob})
+    seen = await world.observe()
+    assert world.planner.asked == []
+    assert_no_plan(seen, "The tracker names another stack's bundle. Record the next deploy with")
 
 
 BAD_BUNDLES: Final[dict[str, tuple[Change, str]]] = {

@@ -5,13 +5,12 @@ from typing import Final
 import pytest
 
 from drift.deciding import check_of
-from drift.situation import FleetSpread
 from records.errors import AccessDeniedError, StoreUnavailableError
 from records.locks import UNREADABLE_LOCK, Lock
 from records.plan_checks import Decision, HoldReason, StackObservation
 from records.verdicts import Verdict
 from tests.estates import SERIAL, put_state, state_bytes
-from tests.unit.drift_samples import ON
+from tests.unit.observation_samples import brakes
 from tests.unit.planner_fake import NOW, REGISTRY, STATE, TRACKER, Change, DriftEstate, all_of, bundle_of, inconclusive
 
 FORBIDDEN: Final = AccessDeniedError("there", "403 AuthorizationPermissionMismatch")
@@ -28,7 +27,7 @@ def world() -> DriftEstate:
 
 def outcome_of(seen: StackObservation) -> Decision | HoldReason:
     """What follows where healing is on and nothing else stands in the way."""
-    check = check_of(seen, policy=ON, fleet=FleetSpread(markets_with_it=1, markets_checked=20), now=NOW)
+    check = check_of(seen, brakes(), now=NOW)
     return check.reason or check.decision
 
 

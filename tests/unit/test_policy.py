@@ -80,7 +80,7 @@ def test_a_policy_that_says_nothing_heals_nothing_and_has_the_designs_limits() -
         ({"limits": {"breaker_count": 0}}, "limits.breaker_count", "greater than or equal to 1"),
         ({"limits": {"HEAL_MAX_RESOURCES": 1}}, "limits.HEAL_MAX_RESOURCES", "there is no such field"),
         ({"protected": ["azurerm_firewall"]}, "protected", "must hold fields of its own"),
-        ({"schema_version": 2}, "schema_version", "less than or equal to 1"),
+        ({"schema_version": 2}, "schema_version", "knows version 1 alone: upgrade trueup"),
         ({"schema_version": True}, "schema_version", "valid integer"),
     ],
 )

@@ -55,14 +55,14 @@ async def test_the_blob_goes_before_the_file(blobs: MemoryBlobStore, beside: Pat
     blobs.put(PLACE, b"heal_mode: off\n")
     found = await source.read()
     assert isinstance(found, MarkedValues)
-    assert found.values == {"heal_mode": "off"}
+    assert (found.values, found.name) == ({"heal_mode": "off"}, "policy.yaml")
 
 
 @pytest.mark.parametrize("container", ["config", "absent"], ids=["no blob", "no container"])
 async def test_without_a_blob_the_file_is_the_policy(blobs: MemoryBlobStore, beside: Path, container: str) -> None:
     found = await BlobPolicySource(blobs, container, beside_the_app=beside).read()
     assert isinstance(found, MarkedValues)
-    assert found.values == {"heal_mode": "on"}
+    assert (found.values, found.name) == ({"heal_mode": "on"}, str(beside))
 
 
 async def test_without_blob_and_file_there_is_no_policy(blobs: MemoryBlobStore) -> None:
@@ -131,6 +131,7 @@ async def test_so_is_a_file(blobs: MemoryBlobStore, tmp_path: Path, content: byt
     found = await BlobPolicySource(blobs, "config", beside_the_app=file).read()
     assert isinstance(found, BrokenYaml)
     assert message in found.message
+    assert found.name == str(file)
 
 
 async def test_beside_an_estate_on_disk_it_is_in_the_folder_config(tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from reconcile.render.formats import visible
 from reconcile.render.markdown import MOST_DETAILED, MOST_LISTED, render_markdown
 from reconcile.render.markdown_text import escape_markdown, markdown_code
 from records.report import WHOLE_ESTATE, Report
 from records.results import Serials
+from records.spelling import visible
 from records.verdicts import NEEDS_NOBODY, OddOneOut, Verdict
 from tests.unit.report_samples import drifted, fault, problem, report, stack_result, summary
 from tests.unit.test_render_html import HOSTILE, REPORTS, Streamed, hostile

@@ -16,8 +16,8 @@ from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError
 from azure.core.pipeline.transport import AioHttpTransport
 
-from adapters.resource_graph import NoChangeHistory, ResourceGraphChangeHistory
-from records.resource_changes import ChangeHistory, ResourceChange
+from adapters.resource_graph import ResourceGraphChangeHistory
+from records.resource_changes import ChangeHistory, NoChangeHistory, ResourceChange
 from tests.world.certificates import Certificate, make_certificate
 from tests.world.resource_graph_server import (
     Change,

@@ -8,7 +8,7 @@ stands, the URL of its API, and a function key to ask with.
 import asyncio
 import json
 import sys
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +32,34 @@ class CountingHub(DurableHub):
         self.started.append(instance_id)
 
 
+class Clock:
+    """Tells the time that it was set to."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
 class Day:
     """The app behind the worker, and the hub in which it starts runs."""
 
     def __init__(
-        self, host: WorkerHost, hub: CountingHub, faults: DurableFaults, *, binding: str, api: str, function_key: str
+        self,
+        host: WorkerHost,
+        hub: CountingHub,
+        faults: DurableFaults,
+        clock: Clock,
+        *,
+        binding: str,
+        api: str,
+        function_key: str,
     ) -> None:
         self._host = host
         self._hub = hub
         self._faults = faults
+        self._clock = clock
         self._binding = binding
         self._api = api
         self._function_key = function_key
@@ -55,6 +74,8 @@ class Day:
             "unknown_run": await self._ask("get_run", "runs/nobody-knows-it", run_id="nobody-knows-it"),
             "bad_body": await self._post(b'{"markets": "all"}'),
             "malformed": [await self._plan(TypedData(string=text)) for text in ('{"run": 1}', "not JSON", "")],
+            "plan_checks": await self._plan_checks(),
+            "heals": await self._heals(),
         }
 
     async def _daily(self) -> JsonObject:
@@ -80,6 +101,38 @@ class Day:
         started = await self._post(b"")
         await self._hub.run_until_idle()
         return {"instance": self._instance(), "run": await self._run(started["body"]["run_id"])}
+
+    async def _plan_checks(self) -> JsonObject:
+        return {"instance": await self._check_plans(), "failing": await self._fail_to_check_plans()}
+
+    async def _check_plans(self) -> JsonObject:
+        await self._host.tick("check_plans_on_schedule", self._binding)
+        await self._hub.run_until_idle()
+        return self._instance()
+
+    async def _fail_to_check_plans(self) -> JsonObject:
+        self._clock.now += timedelta(hours=4)
+        self._faults.fail_first(3, "conclude_checks")
+        return await self._check_plans()
+
+    async def _heals(self) -> JsonObject:
+        """Each message is refused: no check has queued anything here."""
+        for message in ("not JSON", "", "{}"):
+            await self._host.deliver("heal_stack", message)
+            await self._host.deliver("heal_poison", message)
+        asked = {"by": "anne@example.com", "reason": "the gateway's change of tonight"}
+        body = json.dumps(asked).encode()
+        job = "0b" * 32
+        return {
+            "paused": await self._ask("pause_heals", "pause", method="POST", body=body),
+            "holds": await self._ask("get_holds", "holds"),
+            "resumed": await self._ask("resume_heals", "resume", method="POST", body=body),
+            "history": await self._ask("get_heals", "heals"),
+            "unknown": [
+                await self._ask(f"{lever}_heal", f"heals/{job}/{lever}", method="POST", body=body, job=job)
+                for lever in ("approve", "reject", "retry")
+            ],
+        }
 
     def _instance(self) -> JsonObject:
         """The one that was started last."""
@@ -143,13 +196,14 @@ async def live(now: datetime, api: str, function_key: str) -> JsonObject:
         return {"error": begun.exception.message if begun.exception else ""}
     # The worker has imported it under this name.
     app: Any = sys.modules["function_app"]
-    app.utc_now = lambda: now
+    app.utc_now = clock = Clock(now)
     faults = DurableFaults()
     hub = CountingHub(host, faults)
     async with serve_durable_http(hub) as url, hub.running():
-        day = Day(host, hub, faults, binding=client_binding_json(url), api=api, function_key=function_key)
+        day = Day(host, hub, faults, clock, binding=client_binding_json(url), api=api, function_key=function_key)
         happened = await day.happen()
-    await app.service.close()
+    for opened in (app.service, app.check_service, app.heal_service):
+        await opened.close()
     return {
         "error": None,
         "capabilities": host.capabilities,

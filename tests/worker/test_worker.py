@@ -16,7 +16,7 @@ import pytest
 from azure.data.tables import TableServiceClient
 from azure.storage.blob import BlobServiceClient
 
-from adapters.azure_tables import RESULTS_TABLE, RUNS_TABLE
+from adapters.table_names import RESULTS_TABLE, RUNS_TABLE
 from tests.estates import AzuriteEstate, delete_tables, fresh_containers, put_healthy_market, put_state
 from tests.service_world import API, DAILY, FUNCTION_KEY, SIX
 from tests.world.azurite import Azurite
@@ -71,6 +71,8 @@ def day(azurite: Azurite, estate: AzuriteEstate, reports_container: str) -> Json
             "TRACKERS_CONTAINER": estate.containers.trackers,
             "STATES_CONTAINER": estate.containers.states,
             "REPORTS_CONTAINER": reports_container,
+            "BUNDLES_CONTAINER": estate.containers.bundles,
+            "LOCKS_CONTAINER": estate.containers.registry.replace("registry", "locks"),
             "REREAD_DELAY_SECONDS": "0",
         },
         capture_output=True,
@@ -178,6 +180,27 @@ def test_what_cannot_be_answered_is_a_problem(day: JsonObject, step: str, status
 def test_an_activity_that_raises_is_a_failure_of_its_invocation(day: JsonObject) -> None:
     assert [answer["is_success"] for answer in day["malformed"]] == [False] * 3
     assert all(answer["message"].startswith("NoSuchMessageError") for answer in day["malformed"])
+
+
+def test_a_run_of_plan_checks_completes_and_one_whose_end_fails_for_good_is_failed(day: JsonObject) -> None:
+    told = day["plan_checks"]
+    assert told["instance"]["status"] == "Completed"
+    assert told["failing"]["status"] == "Failed"
+    assert told["failing"]["output"].endswith("conclude_checks failed at each of 3 tries")
+
+
+def test_heals_are_held_paused_and_told(day: JsonObject) -> None:
+    told = day["heals"]
+    assert [told[step]["status"] for step in ("paused", "holds", "resumed", "history")] == [200] * 4
+    (pause,) = told["paused"]["body"]["pauses"]
+    assert (pause["market"], pause["by"]) == (None, "anne@example.com")
+    assert told["holds"]["body"]["pauses"] == [pause]
+    # The checks' own: nothing has a bundle, and so nothing a plan.
+    assert {hold["job_id"] for hold in told["holds"]["body"]["holds"]} == {None}
+    assert told["resumed"]["body"] == {"pauses": []}
+    assert told["history"]["body"] == {"heals": [], "next_before": None}
+    kinds = {(answer["status"], answer["body"]["type"]) for answer in told["unknown"]}
+    assert kinds == {(404, "urn:trueup:problem:no-such-job")}
 
 
 def test_no_answer_gives_a_key_away(day: JsonObject, azurite: Azurite) -> None:

@@ -61,6 +61,12 @@ class WorkerHost:
         timer = TypedData(json=json.dumps(_TIMER_INFO))
         assert await self._succeed(name, None, timer=timer, client=TypedData(string=binding)) is None
 
+    async def deliver(self, name: str, body: str) -> None:
+        """A message of a queue, decoded."""
+        metadata = {"Id": TypedData(string=str(uuid4())), "DequeueCount": TypedData(json="1")}
+        response = await self.invoke(name, None, trigger_metadata=metadata, message=TypedData(string=body))
+        assert response.result.is_success, response.result.exception
+
     async def request(
         self,
         name: str,
@@ -86,11 +92,19 @@ class WorkerHost:
         assert answered.http is not None
         return answered.http
 
-    async def invoke(self, name: str, traceparent: str | None, **inputs: TypedData) -> InvocationResponse:
+    async def invoke(
+        self,
+        name: str,
+        traceparent: str | None,
+        *,
+        trigger_metadata: dict[str, TypedData] | None = None,
+        **inputs: TypedData,
+    ) -> InvocationResponse:
         request = protos.InvocationRequest(
             invocation_id=str(uuid4()),
             function_id=self.functions[name].function_id,
             input_data=[ParameterBinding(name=parameter, data=data) for parameter, data in inputs.items()],
+            trigger_metadata=trigger_metadata or {},
             trace_context=protos.RpcTraceContext(trace_parent=traceparent or ""),
         )
         response: InvocationResponse = await library.invocation_request(_event(invocation_request=request))
@@ -99,7 +113,7 @@ class WorkerHost:
         return response
 
     async def _succeed(self, name: str, traceparent: str | None, **inputs: TypedData) -> TypedData | None:
-        response = await self.invoke(name, traceparent, **inputs)
+        response = await self.invoke(name, traceparent, trigger_metadata=None, **inputs)
         if not response.result.is_success:
             raised = response.result.exception or protos.RpcException()
             raise InvocationFailedError(f"Result: Failure\nException: {raised.message}\nStack: {raised.stack_trace}")

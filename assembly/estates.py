@@ -1,14 +1,14 @@
-"""Opens an estate for a command, with the judge of its records."""
+"""Opens an estate, with the judge of its records."""
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapters.bootstrap import Estate, open_azure_estate, open_folder_estate, utc_now
+from adapters.bootstrap import Estate, open_folder_estate, utc_now
 from adapters.settings import Settings
 from reconcile.market import MarketReconciler, Rules
-from records.ports import MarketJudge
+from records.ports import Clock, MarketJudge
 from records.results import Run
 
 
@@ -24,7 +24,12 @@ def opened_estate(
     folder: Path | None, settings: Settings, *, may_be_new: bool = False
 ) -> AbstractAsyncContextManager[Estate]:
     """One on disk that ``may_be_new`` need not have any records yet; in Azure the containers must be there."""
-    return open_folder_estate(folder, settings, may_be_new=may_be_new) if folder else open_azure_estate(settings)
+    if folder:
+        return open_folder_estate(folder, settings, may_be_new=may_be_new)
+    # Azure's clients take half a second to import, which an estate on disk should not pay.
+    from adapters.azure_bootstrap import open_azure_estate  # noqa: PLC0415
+
+    return open_azure_estate(settings)
 
 
 @asynccontextmanager
@@ -35,16 +40,16 @@ async def open_judged_estate(
     SettingsError: there is no such folder, or the settings name no account.
     """
     async with opened_estate(folder, settings, may_be_new=may_be_new) as estate:
-        yield JudgedEstate(estate=estate, judge=judge_of(estate, settings, Run.named_by(utc_now())))
+        yield JudgedEstate(estate=estate, judge=judge_of(estate, settings, clock=utc_now))
 
 
-def judge_of(estate: Estate, settings: Settings, run: Run) -> MarketJudge:
+def judge_of(estate: Estate, settings: Settings, *, clock: Clock) -> MarketJudge:
     return MarketReconciler(
         records=estate.records,
         results=estate.results,
-        run=run,
+        run=Run.named_by(clock()),
         rules=rules_of(settings),
-        clock=utc_now,
+        clock=clock,
     )
 
 

@@ -1,0 +1,122 @@
+"""What plan checks and heals need beside an estate in Azure; apart from `adapters.drift_bootstrap` as `azure_bootstrap` is."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from azure.storage.blob.aio import BlobServiceClient
+from azure.storage.queue.aio import QueueServiceClient
+from pydantic import SecretStr
+
+from adapters import azure_blobs, azure_heal_queue
+from adapters.azure_bootstrap import AzureAccess, AzureEstate
+from adapters.azure_checks import AzureCheckStore
+from adapters.azure_heal_inbox import AzureHealInbox
+from adapters.azure_heal_queue import AzureHealQueue
+from adapters.azure_leases import AzureStackLeases
+from adapters.azure_ledger import AzureHealLedger
+from adapters.azure_runs import AzureRunStore
+from adapters.azure_work import AzureWorkStore
+from adapters.drift_bootstrap import DriftStores
+from adapters.policy_source import BlobPolicySource
+from adapters.resource_graph import ResourceGraphChangeHistory
+from adapters.settings import Settings
+from adapters.table_names import PLAN_CHECK_RUNS_TABLE, PLAN_CHECK_WORK_TABLE
+from records.errors import SettingsError
+from records.plan_checks import CheckRunRow, StackObservation
+from records.ports import WorkStore
+from records.resource_changes import ChangeHistory, NoChangeHistory
+
+_MIB: Final = 1024**2
+_TABLE_HOST: Final = ".table."
+_BLOB_HOST: Final = ".blob."
+_QUEUE_HOST: Final = ".queue."
+_EMULATOR: Final = "devstoreaccount1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AzureDriftStores(DriftStores):
+    """With what only a run that is spread over many machines needs."""
+
+    check_work: WorkStore[StackObservation]
+
+
+@asynccontextmanager
+async def open_azure_drift_stores(estate: AzureEstate, settings: Settings) -> AsyncIterator[AzureDriftStores]:
+    """Those of an open estate in Azure, with the same clients and identity; closed before it is.
+
+    Raises:
+        SettingsError: the settings do not tell the queue's account.
+    """
+    tables = estate.access.tables
+    try:
+        service = _queue_service(settings, estate.access)
+    except ValueError:
+        raise SettingsError(
+            "the queue's account is malformed: see QUEUE_ACCOUNT_URL and the connection strings (docs/configuration.md)"
+        ) from None
+    async with (
+        service,
+        _own_blobs(settings, estate.access) as blobs,
+        _change_history(settings, estate.access) as changes,
+    ):
+        yield AzureDriftStores(
+            checks=AzureCheckStore(tables),
+            check_runs=AzureRunStore(tables, table=PLAN_CHECK_RUNS_TABLE, row=CheckRunRow),
+            check_work=AzureWorkStore(tables, table=PLAN_CHECK_WORK_TABLE, outcome=StackObservation),
+            ledger=AzureHealLedger(tables),
+            queue=AzureHealQueue(service),
+            inbox=AzureHealInbox(service),
+            leases=AzureStackLeases(blobs, container=settings.locks_container),
+            policy=BlobPolicySource(
+                estate.access.blobs, settings.config_container, beside_the_app=settings.policy_file
+            ),
+            changes=changes,
+        )
+
+
+@asynccontextmanager
+async def _change_history(settings: Settings, access: AzureAccess) -> AsyncIterator[ChangeHistory]:
+    """With a connection string nobody has signed in who could ask."""
+    if not settings.resource_graph or settings.estate_account_url is None:
+        yield NoChangeHistory()
+        return
+    async with ResourceGraphChangeHistory(access.identity(), **access.limits.policy_options()) as history:
+        yield history
+
+
+def _own_blobs(settings: Settings, access: AzureAccess) -> BlobServiceClient:
+    """A client of the estate's own account, whose blobs are leased."""
+    if settings.estate_connection_string:
+        connect = azure_blobs.connect_with_string(settings.estate_connection_string.get_secret_value(), access.limits)
+    else:
+        url = settings.estate_account_url or ""
+        connect = azure_blobs.connect_with_identity(url, access.identity(), access.limits)
+    return connect(None)
+
+
+def _queue_service(settings: Settings, access: AzureAccess) -> QueueServiceClient:
+    if settings.queue_account_url:
+        return _with_identity(settings.queue_account_url, access)
+    if settings.results_connection_string:
+        return _with_string(settings.results_connection_string, access)
+    if settings.results_account_url:
+        return _with_identity(_queue_url(settings.results_account_url, _TABLE_HOST, "RESULTS_ACCOUNT_URL"), access)
+    if settings.estate_connection_string:
+        return _with_string(settings.estate_connection_string, access)
+    return _with_identity(_queue_url(settings.estate_account_url or "", _BLOB_HOST, "ESTATE_ACCOUNT_URL"), access)
+
+
+def _queue_url(url: str, kind_of_host: str, setting: str) -> str:
+    if kind_of_host not in url:
+        raise SettingsError(f"set QUEUE_ACCOUNT_URL: it does not follow from {setting}")
+    return url.replace(kind_of_host, _QUEUE_HOST, 1)
+
+
+def _with_identity(account_url: str, access: AzureAccess) -> QueueServiceClient:
+    return azure_heal_queue.connect_with_identity(account_url, access.identity(), access.limits)
+
+
+def _with_string(connection_string: SecretStr, access: AzureAccess) -> QueueServiceClient:
+    return azure_heal_queue.connect_with_string(connection_string.get_secret_value(), access.limits)
