@@ -107,11 +107,6 @@ class Watchers:
     heals: HealTelemetry
 
 
-def configure_telemetry(settings: Settings) -> Telemetry:
-    """`configure_watchers` for a process that only reconciles."""
-    return configure_watchers(settings).runs
-
-
 def configure_watchers(settings: Settings) -> Watchers:
     """Those of this process: on the worker's pipeline where it has one, else on ours where there is somewhere to send it.
 

@@ -36,7 +36,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from adapters.settings import load_settings
-from adapters.telemetry import NoTelemetry, OpenTelemetry, configure_telemetry
+from adapters.telemetry import NoTelemetry, OpenTelemetry, configure_watchers
 from records.report import Report
 from records.runs import WHOLE_SCOPE, RunRow, Trigger
 from records.verdicts import NEEDS_NOBODY
@@ -402,7 +402,7 @@ class TestWithoutAWatcher:
         monkeypatch.setitem(sys.modules, "azure.monitor.opentelemetry", distribution)
         monkeypatch.setenv(STRING, "InstrumentationKey=key")
         monkeypatch.setenv(BY_THE_WORKER, str(is_the_worker_s))
-        assert isinstance(configure_telemetry(load_settings()), OpenTelemetry)
+        assert isinstance(configure_watchers(load_settings()).runs, OpenTelemetry)
         options = {"connection_string": "InstrumentationKey=key", "enable_live_metrics": False}
         assert asked == ([] if is_the_worker_s else [options])
 
