@@ -7,13 +7,14 @@ AZURITE := tests/world/node_modules/.package-lock.json
 PYTHON_WORKER ?= python3.13 $(wildcard $(HOME)/.pyenv/versions/3.13*/bin/python)
 WORKER := $(VENV)/worker
 
-.PHONY: help demo demo-drift test lint unit bench lock clean
+.PHONY: help demo demo-drift test test-all lint unit bench lock clean
 
 help:
 	@echo 'make demo        reconcile examples/estate and print the report (needs Python alone)'
 	@echo 'make demo-drift  deploy three markets, click in the portal, find the click, heal it (needs Terraform on the PATH)'
 	@echo 'make test        install what the tests need, lint, and run them all (needs Node 20 for Azurite; Terraform for the'
 	@echo '                 tests that use it)'
+	@echo 'make test-all    the same with the slow tests, some 15 minutes, and what the tests cover'
 	@echo 'make unit        the tests that need neither Azurite nor Terraform'
 	@echo 'make bench       what reading, orchestrating and bundling cost, as ratios'
 	@echo 'make lock        compile requirements.txt, requirements-dev.txt and requirements-worker.txt anew'
@@ -26,7 +27,10 @@ demo-drift: $(VENV)/dev
 	@PYTHONPATH=. $(BIN)/python examples/demo_drift.py
 
 test: lint $(AZURITE) $(WORKER)/installed
-	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --cov --cov-report=term --cov-fail-under=95
+	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+
+test-all: lint $(AZURITE) $(WORKER)/installed
+	$(BIN)/pytest -m '' --numprocesses auto --dist loadfile --no-loadscope-reorder --cov --cov-report=term --cov-fail-under=95
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check
@@ -35,7 +39,7 @@ lint: $(VENV)/dev
 	$(BIN)/lint-imports --no-logo
 
 unit: $(VENV)/dev
-	$(BIN)/pytest -m 'not azurite and not terraform'
+	$(BIN)/pytest -m 'not azurite and not terraform and not slow'
 
 bench: $(VENV)/dev $(AZURITE)
 	$(BIN)/python -m bench

@@ -223,6 +223,7 @@ class TestOnDisk:
 
 @pytest.mark.azurite
 class TestAzure:
+    @pytest.mark.slow
     async def test_a_process_that_is_killed_has_it_until_it_ends(self, azurite: Azurite) -> None:
         async with in_azurite(azurite) as azure:
             name = azure.container.container_name

@@ -207,6 +207,7 @@ def test_the_builder_does_not_overwrite_an_estate(estate: Path) -> None:
     assert "would be overwritten" in run.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.terraform
 @pytest.mark.timeout(BUILD_LIMIT_SECONDS)
 @pytest.mark.skipif(shutil.which("terraform") is None, reason="needs the real Terraform")

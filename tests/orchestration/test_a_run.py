@@ -99,6 +99,7 @@ async def test_of_one_market_writes_rows_reports_and_the_run_s_own_row(world: Se
     assert hub.timers == []
 
 
+@pytest.mark.slow
 async def test_of_300_markets_never_has_more_in_work_than_the_width(world: ServiceWorld) -> None:
     markets = [f"region-{number % 7}/market-{number:03d}" for number in range(300)]
     for market in markets:
@@ -238,6 +239,7 @@ async def test_with_an_activity_delivered_twice_leaves_the_rows_of_once(
     assert left_behind(world) == undisturbed
 
 
+@pytest.mark.slow
 async def test_crashed_after_any_event_leaves_the_rows_of_an_undisturbed_run(world: ServiceWorld) -> None:
     put_small_estate(world)
     hub = DurableHub(world.host)

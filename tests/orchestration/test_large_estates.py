@@ -44,6 +44,7 @@ async def simulated(market_count: int) -> dict[str, Any]:
     return figures
 
 
+@pytest.mark.slow
 async def test_of_4_000_markets_no_history_and_no_payload_grows_with_the_estate() -> None:
     many, few = await asyncio.gather(simulated(MANY), simulated(WIDTH * MOST_NAMES_ON_A_PAGE))
     assert (many["status"], many["markets"], many["problems"]) == ("finished", MANY, 0)

@@ -25,7 +25,7 @@ from adapters.table_names import RECORD_LOG_TABLE
 from tests.estates import delete_tables
 from tests.world.terraform_backend import TerraformStack, TerraformWorld
 
-pytestmark = pytest.mark.terraform
+pytestmark = [pytest.mark.slow, pytest.mark.terraform]
 
 ROOT = Path(__file__).parents[2]
 STATES = "adoption-states"

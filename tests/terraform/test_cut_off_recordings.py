@@ -26,7 +26,7 @@ from tests.terraform.deploys import (
 from tests.world.commands import Ended
 from tests.world.terraform_backend import TerraformStack, TerraformWorld
 
-pytestmark = [pytest.mark.terraform, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.terraform, pytest.mark.timeout(300)]
 
 MODEL: Final = "model"
 OTHER: Final = "app"

@@ -10,7 +10,7 @@ import pytest
 
 from tests.world.commands import LIMIT_SECONDS, ROOT
 
-pytestmark = pytest.mark.terraform
+pytestmark = [pytest.mark.slow, pytest.mark.terraform]
 
 _PASSED_ON: Final = ("PATH", "HOME")
 

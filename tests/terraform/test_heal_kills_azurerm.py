@@ -25,7 +25,7 @@ from tests.world.sim_cloud import using_azsim
 from tests.world.state_blob import LOCK_METADATA_KEY, BlobFacts, StateBlob
 from tests.world.terraform_backend import TerraformWorld
 
-pytestmark = [pytest.mark.terraform, pytest.mark.azurite, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.terraform, pytest.mark.azurite, pytest.mark.timeout(300)]
 
 MACHINE, TERRAFORM = "de", "it"
 """The market in which a machine dies with all that is on it, and the one in which Terraform alone does, for want of memory."""

@@ -175,6 +175,7 @@ class TestADeploy:
         assert {(row["by"], row["run_id"]) for row in pipeline.logged()} == {(by, run_id)}
 
 
+@pytest.mark.slow
 class TestAtTheSameMoment:
     def test_twenty_processes_record_a_stack_each_and_all_are_there(self, pipeline: Pipeline, tmp_path: Path) -> None:
         names = [f"stack-{number:02d}" for number in range(20)]
@@ -263,6 +264,7 @@ class TestOnDisk:
         bundle = (estate / "bundles" / tracker["bundle"]["blob"]).read_bytes()
         assert hashlib.sha256(bundle).hexdigest() == tracker["bundle"]["sha256"]
 
+    @pytest.mark.slow
     def test_eight_processes_record_a_stack_each_and_all_are_there(
         self, terraform_world: TerraformWorld, tmp_path: Path
     ) -> None:

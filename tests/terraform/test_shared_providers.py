@@ -15,7 +15,7 @@ from tests.terraform.disk_estate import DiskEstate, disk_estate
 from tests.world.commands import CommandLine
 from tests.world.sim_cloud import SOURCE
 
-pytestmark = pytest.mark.terraform
+pytestmark = [pytest.mark.slow, pytest.mark.terraform]
 
 PROCESSES: Final = 4
 MARKETS: Final = tuple(f"m{number:02}" for number in range(20))
