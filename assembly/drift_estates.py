@@ -122,6 +122,7 @@ class DriftEstate:
             ledger=stores.ledger,
             checks=stores.checks,
             queue=stores.queue,
+            known_markets=self.known_markets,
             expires_after=self.expires_after,
             clock=self.clock,
         )

@@ -17,8 +17,6 @@ from commands.options import ByOption, EstateOption, ReasonOption
 from commands.printing import print_to
 from drift.healing.levers import Person
 from drift.render.levers import render_approved, render_paused, render_rejected, render_resumed, render_retried
-from lanes.listing import choose_markets
-from records.errors import StoreError
 from records.names import is_market_key
 
 PAUSE_EXAMPLE: Final = "Example: trueup drift pause --market de --reason 'INC-4711: the hub is being rebuilt'"
@@ -48,8 +46,6 @@ def pause(reason: ReasonOption, market: MarketOption = None, by: ByOption = None
     _check_market(market)
 
     async def act(opened: DriftEstate) -> RenderableType:
-        if market:
-            await _check_that_it_is_known(market, opened)
         await opened.levers.pause(person, market=market)
         return render_paused(person, market=market)
 
@@ -131,17 +127,3 @@ def _person(by: str | None, reason: str) -> Person:
 def _check_market(market: str | None) -> None:
     if market is not None and not is_market_key(market):
         raise typer.BadParameter(f"--market {market}: segments of lower-case letters, digits and '-', joined by '/'")
-
-
-async def _check_that_it_is_known(market: str, opened: DriftEstate) -> None:
-    """A pause of a market that is misspelt would stop nothing.
-
-    Raises:
-        UnknownMarketError
-    """
-    try:
-        known = await opened.known_markets()
-    except StoreError:
-        # A brake is to work whatever else does not.
-        return
-    choose_markets(known, [market])

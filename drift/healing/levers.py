@@ -1,13 +1,15 @@
 """What a person can do about healing. Each use is in the ledger, with who and why, before anything follows from it."""
 
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from drift.decide import APPROVABLE
 from drift.healing.waiting import find_waiting
+from lanes.listing import choose_markets
 from records.drift_ports import CheckStore, HealLedger, HealQueue, Kept
-from records.errors import BlobChangedError, RefusedLeverError
+from records.errors import BlobChangedError, RefusedLeverError, StoreError
 from records.heal_ledger import Approval, HealEvent, HealRow, HealStep, Lever, LeverUse
 from records.heals import HealJob, fits_in_a_message
 from records.ports import Clock
@@ -40,11 +42,19 @@ class Levers:
     ledger: HealLedger
     checks: CheckStore
     queue: HealQueue
+    known_markets: Callable[[], Awaitable[Collection[str]]]
+    """Every market that a record names; raises `StoreError`."""
     expires_after: timedelta
     clock: Clock
 
     async def pause(self, person: Person, *, market: str | None) -> None:
-        """No apply begins any more, of one market or of all, on any instance. One that has begun goes on to its end."""
+        """No apply begins any more, of one market or of all, on any instance. One that has begun goes on to its end.
+
+        Raises:
+            UnknownMarketError: no record names the market; a pause of one that is misspelt would stop nothing.
+        """
+        if market is not None:
+            await self._check_that_it_is_known(market)
         await self._pull(Lever.PAUSE, person, market=market)
 
     async def resume(self, person: Person, *, market: str | None) -> None:
@@ -56,6 +66,14 @@ class Levers:
         if all(pause.market != market for pause in await self.ledger.pauses()):
             raise RefusedLeverError(f"healing is not paused {f'in {market}' if market else 'in general'}")
         await self._pull(Lever.RESUME, person, market=market)
+
+    async def _check_that_it_is_known(self, market: str) -> None:
+        try:
+            known = await self.known_markets()
+        except StoreError:
+            # A brake is to work whatever else does not.
+            return
+        choose_markets(known, [market])
 
     async def approve(self, person: Person, *, job_id: str) -> HealRow:
         """Overrules the reason for which a job is held, and queues it: it runs through every other check."""

@@ -17,7 +17,7 @@ from drift.healing.waiting import find_waiting, holds
 from drift.service.heal_history import DEFAULT_PAGE, LARGEST_PAGE, Place, newest_heals
 from drift.service.heal_views import HealsView, HealView, HoldsView, PausesView
 from drift.service.healing import HealService
-from records.errors import RefusedLeverError
+from records.errors import RefusedLeverError, UnknownMarketError
 from records.heal_ledger import HealRow
 from records.names import MarketKey
 
@@ -87,9 +87,12 @@ async def answer_heals(service: HealService, asked: Asked) -> Answer:
 
 
 async def answer_pause(service: HealService, asked: Asked) -> Answer:
-    """The pauses that are in force from now on."""
+    """The pauses that are in force from now on, or a 404 where no record names the market."""
     given = _read(asked.body, _PersonOnAMarket, takes=_TAKES_A_MARKET)
-    await service.levers.pause(given.person, market=given.market or None)
+    try:
+        await service.levers.pause(given.person, market=given.market or None)
+    except UnknownMarketError as error:
+        return problem(404, "no-such-market", "There is no such market", f"Nothing is paused: {error}")
     return await _pauses(service.levers)
 
 

@@ -58,6 +58,10 @@ def job(**changes: Any) -> HealJob:
     return HealJob(**values | changes)
 
 
+async def no_markets() -> tuple[str, ...]:
+    return ()
+
+
 def body_of(one: HealJob) -> bytes:
     return to_message(one)
 
@@ -96,6 +100,7 @@ class Functions:
             ledger=MemoryHealLedger(),
             checks=MemoryCheckStore(),
             queue=self.queue,
+            known_markets=no_markets,
             expires_after=timedelta(hours=2),
             clock=lambda: SIX,
         )

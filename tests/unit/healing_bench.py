@@ -154,6 +154,9 @@ class HealBench:
     async def read_policy(self) -> Policy | InvalidPolicy | Unread:
         return self.policy
 
+    async def known_markets(self) -> tuple[str, ...]:
+        return ("de", "fr")
+
     def lock_watch(self, own_name: str = OWN_NAME) -> LockWatch:
         return LockWatch(records=self.world.records, own_name=own_name, clock=self.clock)
 
@@ -180,7 +183,12 @@ class HealBench:
 
     def levers(self) -> Levers:
         return Levers(
-            ledger=self.ledger, checks=self.checks, queue=self.queue, expires_after=EXPIRES_AFTER, clock=self.clock
+            ledger=self.ledger,
+            checks=self.checks,
+            queue=self.queue,
+            known_markets=self.known_markets,
+            expires_after=EXPIRES_AFTER,
+            clock=self.clock,
         )
 
     async def check(self, market: str = "de", **changes: Any) -> StackCheck:

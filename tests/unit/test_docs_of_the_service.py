@@ -140,10 +140,15 @@ async def test_the_example_of_a_lever_s_body_is_taken() -> None:
     bodies = re.findall(r"```json\n(.*\"reason\".*)\n```", text_of("docs/http.md"))
     assert len(bodies) == 1
     ledger = MemoryHealLedger()
+
+    async def known_markets() -> tuple[str, ...]:
+        return ("de",)
+
     levers = Levers(
         ledger=ledger,
         checks=MemoryCheckStore(),
         queue=MemoryHealQueue(),
+        known_markets=known_markets,
         expires_after=timedelta(hours=2),
         clock=lambda: SIX,
     )

@@ -14,7 +14,7 @@ from drift.healing.worker import Healer
 from drift.service.heal_history import LARGEST_PAGE, Place, newest_heals
 from drift.service.healing import HealService
 from drift.service.levers_http import ROUTES, Asked
-from records.errors import SettingsError, StoreUnavailableError
+from records.errors import SettingsError, StoreError, StoreUnavailableError
 from records.heal_ledger import HealRow, HealStep, Lever, LeverUse
 from records.heals import HealJob
 from records.plan_checks import Decision, HoldReason, StackCheck, StoredCheck
@@ -66,6 +66,7 @@ class Bench:
     checks: MemoryCheckStore = field(default_factory=MemoryCheckStore)
     queue: MemoryHealQueue = field(default_factory=MemoryHealQueue)
     now: datetime = SIX
+    unlisted: StoreError | None = None
 
     @property
     def service(self) -> HealService:
@@ -73,10 +74,16 @@ class Bench:
             ledger=self.ledger,
             checks=self.checks,
             queue=self.queue,
+            known_markets=self.known_markets,
             expires_after=timedelta(hours=2),
             clock=lambda: self.now,
         )
         return HealService(healer=cast(Healer, None), levers=levers)
+
+    async def known_markets(self) -> tuple[str, ...]:
+        if self.unlisted:
+            raise self.unlisted
+        return ("de", "emea/fr")
 
     async def ask(
         self, function: str, *, body: bytes = b"", job_id: str = "", query: dict[str, str] | None = None
@@ -184,6 +191,17 @@ class TestAPause:
         assert kind_of(await bench.pull("resume_heals")) == (409, "lever-refused")
         answer = await bench.pull("resume_heals", market="emea/fr")
         assert (answer.status, told(answer)) == (200, {"pauses": []})
+
+    async def test_of_a_market_that_is_misspelt_is_refused_and_names_those_that_there_are(self, bench: Bench) -> None:
+        answer = await bench.pull("pause_heals", market="fr")
+        assert kind_of(answer) == (404, "no-such-market")
+        assert told(answer)["detail"] == "Nothing is paused: no record names market fr; there are: de, emea/fr"
+        assert await bench.ledger.pauses() == await bench.uses() == []
+
+    async def test_works_also_where_the_records_cannot_be_listed(self, bench: Bench) -> None:
+        bench.unlisted = DOWN
+        assert (await bench.pull("pause_heals", market="de")).status == 200
+        assert [pause.market for pause in await bench.ledger.pauses()] == ["de"]
 
     async def test_is_not_for_all_markets_where_a_query_found_none(self, bench: Bench) -> None:
         for function in OF_MARKETS:
