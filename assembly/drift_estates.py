@@ -26,7 +26,7 @@ from drift.observing import StackObserver
 from drift.policy import InvalidPolicy, Limits, Policy
 from drift.policy_reading import read_policy
 from drift.situation import Unread
-from lanes.listing import registered_markets, tracked_stacks
+from lanes.listing import known_markets
 from recording.healed import HealedStackRecorder
 from records.drift_ports import HealTelemetry
 from records.ports import Clock
@@ -112,8 +112,7 @@ class DriftEstate:
         Raises:
             StoreError: they cannot be listed.
         """
-        records = self.estate.records
-        return await registered_markets(records) | (await tracked_stacks(records)).keys()
+        return await known_markets(self.estate.records)
 
     @property
     def levers(self) -> Levers:

@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Protocol
 
 import typer
 from rich.console import RenderableType
@@ -15,8 +15,9 @@ from assembly.drift_estates import DriftEstate, open_drift_estate
 from commands.drift_jobs import find_job_id
 from commands.options import ByOption, EstateOption, ReasonOption
 from commands.printing import print_to
-from drift.healing.levers import Person
+from drift.healing.levers import Levers, Person
 from drift.render.levers import render_approved, render_paused, render_rejected, render_resumed, render_retried
+from records.heal_ledger import HealRow
 from records.names import is_market_key
 
 PAUSE_EXAMPLE: Final = "Example: trueup drift pause --market de --reason 'INC-4711: the hub is being rebuilt'"
@@ -73,13 +74,7 @@ def approve(job: JobArgument, reason: ReasonOption, by: ByOption = None, estate:
 
     Exit status: 0 it is queued, 1 refused or failed.
     """
-    person = _person(by, reason)
-
-    async def act(opened: DriftEstate) -> RenderableType:
-        job_id = await find_job_id(job, opened.stores)
-        return render_approved(await opened.levers.approve(person, job_id=job_id))
-
-    return _pull(act, estate)
+    return _pull_on_job(Levers.approve, render_approved, job, _person(by, reason), estate)
 
 
 def reject(job: JobArgument, reason: ReasonOption, by: ByOption = None, estate: EstateOption = None) -> int:
@@ -87,13 +82,7 @@ def reject(job: JobArgument, reason: ReasonOption, by: ByOption = None, estate: 
 
     Exit status: 0 it is rejected, 1 refused or failed.
     """
-    person = _person(by, reason)
-
-    async def act(opened: DriftEstate) -> RenderableType:
-        job_id = await find_job_id(job, opened.stores)
-        return render_rejected(await opened.levers.reject(person, job_id=job_id))
-
-    return _pull(act, estate)
+    return _pull_on_job(Levers.reject, render_rejected, job, _person(by, reason), estate)
 
 
 def retry(job: JobArgument, reason: ReasonOption, by: ByOption = None, estate: EstateOption = None) -> int:
@@ -101,13 +90,23 @@ def retry(job: JobArgument, reason: ReasonOption, by: ByOption = None, estate: E
 
     Exit status: 0 it is queued, 1 refused or failed.
     """
-    person = _person(by, reason)
+    return _pull_on_job(Levers.retry, render_retried, job, _person(by, reason), estate)
 
+
+class _JobLever(Protocol):
+    """A method of `Levers` that is for one job."""
+
+    def __call__(self, levers: Levers, person: Person, /, *, job_id: str) -> Awaitable[HealRow]: ...
+
+
+def _pull_on_job(
+    lever: _JobLever, render: Callable[[HealRow], RenderableType], job: str, person: Person, folder: Path | None
+) -> int:
     async def act(opened: DriftEstate) -> RenderableType:
         job_id = await find_job_id(job, opened.stores)
-        return render_retried(await opened.levers.retry(person, job_id=job_id))
+        return render(await lever(opened.levers, person, job_id=job_id))
 
-    return _pull(act, estate)
+    return _pull(act, folder)
 
 
 def _pull(act: Callable[[DriftEstate], Awaitable[RenderableType]], folder: Path | None) -> int:

@@ -12,7 +12,7 @@ from assembly.estates import JudgedEstate, open_judged_estate
 from commands.options import Answer, AnswerOption, ByOption, EstateOption, MarketsOption, YesOption
 from commands.printing import progress_bar
 from commands.writing import author_of, book_of, tell
-from lanes.listing import choose_markets, registered_markets, tracked_stacks
+from lanes.listing import choose_markets, known_markets
 from lanes.side_by_side import all_side_by_side
 from recording.author import Author
 from recording.render.repairs import render_repairs, repairs_document
@@ -64,7 +64,7 @@ async def _repair(
         task = bar.add_task("looking", total=None)
         async with open_judged_estate(folder, settings) as opened:
             records = opened.estate.records
-            known = await registered_markets(records) | (await tracked_stacks(records)).keys()
+            known = await known_markets(records)
             markets = choose_markets(known | set(await opened.estate.log.markets()), wanted)
             bar.update(task, total=len(markets))
 

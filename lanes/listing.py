@@ -32,6 +32,15 @@ async def tracked_stacks(records: RecordReader) -> dict[str, set[str]]:
     return stacks
 
 
+async def known_markets(records: RecordReader) -> set[str]:
+    """Every market that a registry record or a tracker names.
+
+    Raises:
+        StoreError: they cannot be listed.
+    """
+    return await registered_markets(records) | (await tracked_stacks(records)).keys()
+
+
 def choose_markets(known: Iterable[str], wanted: Iterable[str]) -> list[str]:
     """The markets asked for, or all of them where none is.
 
