@@ -23,7 +23,7 @@ from records.plan_checks import stack_path
 from records.runs import EXIT_ALL_HEALTHY, EXIT_NEEDS_A_PERSON
 from records.store_faults import told
 
-EXAMPLE: Final = "Example: HEAL_MODE=on trueup drift check --queue && trueup drift heal"
+EXAMPLE: Final = "Example: export HEAL_MODE=on; trueup drift check --queue; trueup drift heal"
 
 TellLine = Callable[[str], None]
 

@@ -432,3 +432,5 @@ def test_every_command_says_what_its_exit_status_means_and_gives_an_example(term
     told = terminal.run(command, "--help").stdout
     assert "Exit status: 0" in told
     assert "Example: " in told
+    # A check that has found something exits with 2, which would end the chain.
+    assert "--queue &&" not in told
