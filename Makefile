@@ -7,7 +7,7 @@ AZURITE := tests/world/node_modules/.package-lock.json
 PYTHON_WORKER ?= python3.13 $(wildcard $(HOME)/.pyenv/versions/3.13*/bin/python)
 WORKER := $(VENV)/worker
 
-.PHONY: help demo demo-drift test test-all lint unit bench lock clean
+.PHONY: help demo demo-drift test test-all lint unit bench package lock clean
 
 help:
 	@echo 'make demo        reconcile examples/estate and print the report (needs Python alone)'
@@ -17,7 +17,9 @@ help:
 	@echo 'make test-all    the same with the slow tests, some 15 minutes, and what the tests cover'
 	@echo 'make unit        the tests that need neither Azurite nor Terraform'
 	@echo 'make bench       what reading, orchestrating and bundling cost, as ratios'
-	@echo 'make lock        compile requirements.txt, requirements-dev.txt and requirements-worker.txt anew'
+	@echo 'make package     build dist/trueup-VERSION.zip, with Terraform and the providers that ESTATE=DIR or LOCKS=PATH names'
+	@echo '                 (MIRROR=DIR and TERRAFORM=FILE are where they come from, else their registries)'
+	@echo 'make lock        compile every requirements file anew'
 
 demo: $(VENV)/runtime
 	@$(BIN)/trueup reconcile --estate examples/estate --as-of 2026-11-24T06:00:00Z --no-save; \
@@ -43,6 +45,10 @@ unit: $(VENV)/dev
 
 bench: $(VENV)/dev $(AZURITE)
 	$(BIN)/python -m bench
+
+package: $(VENV)/runtime
+	@$(BIN)/python -m scripts.package $(ESTATE:%=--estate %) $(LOCKS:%=--locks %) $(MIRROR:%=--mirror %) \
+		$(TERRAFORM:%=--terraform %)
 
 lock: $(VENV)/dev
 	$(BIN)/pip install --quiet uv

@@ -2,7 +2,6 @@
 
 import errno
 import json
-import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
@@ -25,6 +24,7 @@ from adapters.terraform_environment import (
     terraform_environment,
 )
 from adapters.terraform_process import Limits, in_thread, run_to_end, why_no_answer
+from adapters.terraform_program import startable_program
 from records.errors import BundleError, SettingsError
 from records.registry import StateLocation
 from records.terraform import Applied, Cause, DeployedModule, Diagnostic, Inconclusive, MadePlan, ReadT, Step
@@ -80,12 +80,11 @@ class TerraformCli:
         self, content: bytes, bundle: Bundle, state: StateLocation, subscription_id: str | None
     ) -> AsyncIterator[DeployedModule]:
         options = self._options
-        binary = shutil.which(options.binary)
-        if binary is None:
-            raise SettingsError(
-                f"{options.binary}: there is no such program. Install Terraform, or name it in TF_BINARY."
-            )
         parent = _work_folder(options.work_folder)
+        try:
+            binary = await in_thread(lambda: startable_program(options.binary, parent))
+        except OSError as error:
+            raise _no_folder(parent, error) from None
         if not self._has_swept:
             self._has_swept = True
             await in_thread(lambda: remove_leftovers(parent))

@@ -1,0 +1,1 @@
+"""What builds and deploys trueup; nothing of it is in the app."""
