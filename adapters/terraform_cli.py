@@ -1,8 +1,6 @@
 """The only place that starts Terraform, or OpenTofu: plans what was deployed, in a folder that does not outlive the answer."""
 
-import errno
 import json
-import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -11,7 +9,7 @@ from typing import Final
 
 from adapters.bundle_unpacking import shown, unpack_bundle
 from adapters.mapped_file import mapped
-from adapters.private_folder import NAME_LENGTH, PrivateFolder, private_folder, remove_leftovers
+from adapters.private_folder import PrivateFolder, private_folder, remove_leftovers
 from adapters.provider_cache import link_providers, share_providers
 from adapters.terraform_backend import read_backend
 from adapters.terraform_diagnostics import read_diagnostics, values_of_variables
@@ -25,6 +23,7 @@ from adapters.terraform_environment import (
 )
 from adapters.terraform_process import Limits, in_thread, run_to_end, why_no_answer
 from adapters.terraform_program import startable_program
+from adapters.work_folder import no_folder, work_folder
 from records.errors import BundleError, SettingsError
 from records.registry import StateLocation
 from records.terraform import Applied, Cause, DeployedModule, Diagnostic, Inconclusive, MadePlan, ReadT, Step
@@ -33,9 +32,6 @@ from records.tracker import Bundle
 _OVERRIDE: Final = "~trueup_override.tf.json"
 """Override files are merged in the order of their names, the last wins; '~' comes after every letter."""
 _OVERRIDES: Final = ("_override.tf", "_override.tf.json", "_override.tofu", "_override.tofu.json")
-_SOCKET_PATH_MAX_BYTES: Final = 104
-"""Of a Unix socket on macOS, which has less than Linux; go-plugin's is ``plugin-dir…/plugin…`` below TMPDIR."""
-_SOCKET_NAME_BYTES: Final = len("/t/plugin-dir4294967295/plugin4294967295")
 _UNSAVED_STATE: Final = "errored.tfstate"
 _MIB: Final = 1024**2
 _CHANGES: Final = 2
@@ -80,11 +76,11 @@ class TerraformCli:
         self, content: bytes, bundle: Bundle, state: StateLocation, subscription_id: str | None
     ) -> AsyncIterator[DeployedModule]:
         options = self._options
-        parent = _work_folder(options.work_folder)
+        parent = work_folder(options.work_folder)
         try:
             binary = await in_thread(lambda: startable_program(options.binary, parent))
         except OSError as error:
-            raise _no_folder(parent, error) from None
+            raise no_folder(parent, error) from None
         if not self._has_swept:
             self._has_swept = True
             await in_thread(lambda: remove_leftovers(parent))
@@ -92,28 +88,8 @@ class TerraformCli:
             try:
                 folder = stack.enter_context(private_folder(parent, grace_seconds=options.grace_seconds))
             except OSError as error:
-                raise _no_folder(parent, error) from None
+                raise no_folder(parent, error) from None
             yield await in_thread(lambda: _unpacked(folder, binary, options, content, bundle, state, subscription_id))
-
-
-def _no_folder(parent: Path, error: OSError) -> SettingsError | BundleError:
-    """A full disk is one stack's bad luck, and may pass; a work folder that cannot be written to is every stack's."""
-    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM}:
-        return BundleError(f"It cannot be unpacked: {shown(parent)} has no room for it ({error.strerror}). Make some.")
-    return SettingsError(
-        f"{shown(parent)}: no folder can be made there ({error.strerror}). Give a work folder with room for one."
-    )
-
-
-def _work_folder(given: Path | None) -> Path:
-    parent = (given or Path(tempfile.gettempdir())).absolute()
-    longest = _SOCKET_PATH_MAX_BYTES - _SOCKET_NAME_BYTES - NAME_LENGTH - 1
-    if len(str(parent).encode()) > longest:
-        raise SettingsError(
-            f"{shown(parent)}: providers open sockets below the work folder, whose path may have {longest} bytes at most. "
-            "Give a shorter one."
-        )
-    return parent
 
 
 def _unpacked(
