@@ -19,10 +19,12 @@ from adapters.azure_ledger import AzureHealLedger
 from adapters.azure_runs import AzureRunStore
 from adapters.azure_work import AzureWorkStore
 from adapters.drift_bootstrap import DriftStores
+from adapters.managed_identity import sign_in_of
 from adapters.policy_source import BlobPolicySource
 from adapters.resource_graph import ResourceGraphChangeHistory
 from adapters.settings import Settings
 from adapters.table_names import PLAN_CHECK_RUNS_TABLE, PLAN_CHECK_WORK_TABLE
+from adapters.terraform_environment import own_environment
 from records.errors import SettingsError
 from records.plan_checks import CheckRunRow, StackObservation
 from records.ports import WorkStore
@@ -60,6 +62,7 @@ async def open_azure_drift_stores(estate: AzureEstate, settings: Settings) -> As
         service,
         _own_blobs(settings, estate.access) as blobs,
         _change_history(settings, estate.access) as changes,
+        sign_in_of(own_environment(), estate.access.limits) as sign_in,
     ):
         yield AzureDriftStores(
             checks=AzureCheckStore(tables),
@@ -73,6 +76,7 @@ async def open_azure_drift_stores(estate: AzureEstate, settings: Settings) -> As
                 estate.access.blobs, settings.config_container, beside_the_app=settings.policy_file
             ),
             changes=changes,
+            sign_in=sign_in,
         )
 
 

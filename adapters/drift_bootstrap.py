@@ -19,6 +19,7 @@ from adapters.settings import Settings
 from adapters.table_names import PLAN_CHECK_RUNS_TABLE
 from adapters.terraform_cli import TerraformOptions
 from adapters.terraform_environment import AzureStates, FolderStates
+from adapters.terraform_sign_in import OpenSignIn, by_itself
 from records.drift_ports import CheckStore, HealInbox, HealLedger, HealQueue, StackLeases
 from records.errors import SettingsError
 from records.plan_checks import CheckRunRow
@@ -35,7 +36,7 @@ _EMULATOR: Final = "devstoreaccount1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriftStores:
-    """The open adapters of an estate's plan checks and heals."""
+    """The open adapters of an estate's plan checks and heals, and how Terraform signs in for them."""
 
     checks: CheckStore
     check_runs: RunStore[CheckRunRow]
@@ -45,6 +46,7 @@ class DriftStores:
     leases: StackLeases
     policy: PolicySource
     changes: ChangeHistory
+    sign_in: OpenSignIn = by_itself
 
 
 @asynccontextmanager
@@ -67,7 +69,9 @@ async def open_folder_drift_stores(root: Path, settings: Settings) -> AsyncItera
     )
 
 
-def terraform_options(settings: Settings, *, estate_folder: Path | None) -> TerraformOptions:
+def terraform_options(
+    settings: Settings, *, estate_folder: Path | None, sign_in: OpenSignIn = by_itself
+) -> TerraformOptions:
     """How Terraform is run on the estate in this folder, or in Azure where it is None.
 
     Raises:
@@ -84,6 +88,7 @@ def terraform_options(settings: Settings, *, estate_folder: Path | None) -> Terr
         work_folder=settings.plan_work_folder,
         shared_providers=settings.provider_folder,
         also_passed=settings.tf_passed_variables or (),
+        sign_in=sign_in,
         command_limit_seconds=settings.plan_limit_seconds,
         plan_json_max_bytes=settings.plan_json_max_mib * _MIB,
         bundle_max_bytes=settings.bundle_max_mib * _MIB,

@@ -23,6 +23,7 @@ from adapters.terraform_environment import (
 )
 from adapters.terraform_process import Limits, in_thread, run_to_end, why_no_answer
 from adapters.terraform_program import startable_program
+from adapters.terraform_sign_in import OpenSignIn, SignIn, by_itself
 from adapters.work_folder import no_folder, work_folder
 from records.errors import BundleError, SettingsError
 from records.registry import StateLocation
@@ -44,7 +45,7 @@ class TerraformOptions:
     ``binary`` is a name on the PATH or a path (``TF_BINARY``). ``work_folder`` is on a local disk with room for a plan and its
     JSON; the system's temporary folder where it is None. ``shared_providers`` is a folder of providers for all processes of one
     user; where it is None, each plan has them from where the CLI configuration says. ``also_passed`` are further environment
-    variables that Terraform may see.
+    variables that Terraform may see. ``sign_in`` is how it signs in to Azure.
     """
 
     states: AzureStates | FolderStates
@@ -52,6 +53,7 @@ class TerraformOptions:
     work_folder: Path | None = None
     shared_providers: Path | None = None
     also_passed: tuple[str, ...] = ()
+    sign_in: OpenSignIn = by_itself
     command_limit_seconds: float = 1200.0
     grace_seconds: float = 60.0
     output_max_bytes: int = 64 * _MIB
@@ -89,13 +91,17 @@ class TerraformCli:
                 folder = stack.enter_context(private_folder(parent, grace_seconds=options.grace_seconds))
             except OSError as error:
                 raise no_folder(parent, error) from None
-            yield await in_thread(lambda: _unpacked(folder, binary, options, content, bundle, state, subscription_id))
+            async with options.sign_in() as sign_in:
+                yield await in_thread(
+                    lambda: _unpacked(folder, binary, options, sign_in, content, bundle, state, subscription_id)
+                )
 
 
 def _unpacked(
     folder: PrivateFolder,
     binary: str,
     options: TerraformOptions,
+    sign_in: SignIn,
     content: bytes,
     bundle: Bundle,
     state: StateLocation,
@@ -124,9 +130,10 @@ def _unpacked(
         workspace=backend.workspace,
         subscription_id=subscription_id,
         also=options.also_passed,
+        sign_in=sign_in.environment,
     )
     secrets = secrets_of(environment, also=options.also_passed) | values_of_variables(root)
-    return _Module(folder, binary, options, root, backend, environment, secrets)
+    return _Module(folder, binary, options, sign_in, root, backend, environment, secrets)
 
 
 @dataclass(slots=True)
@@ -136,6 +143,7 @@ class _Module:
     folder: PrivateFolder
     binary: str
     options: TerraformOptions
+    sign_in: SignIn
     root: Path
     backend: Backend
     environment: dict[str, str] = field(repr=False)
@@ -228,6 +236,7 @@ class _Module:
         self, step: Step, arguments: list[str], *, good: set[int], output_max_bytes: int | None = None
     ) -> "_Done | Inconclusive":
         self.runs += 1
+        self.sign_in.next_command()
         outputs = self.folder.path / "o" / f"{self.runs}.{step}"
         done = _Done(outputs.with_suffix(f".{step}.out"), outputs.with_suffix(f".{step}.err"))
         limits = Limits(
@@ -254,10 +263,13 @@ class _Module:
         if is_whole:
             return done
         cause, message = why_no_answer(ended, limits)
+        if cause is Cause.FAILED and self.sign_in.failure:
+            cause, message = Cause.NOT_SIGNED_IN, f"failed: {self.sign_in.failure}"
         return Inconclusive(step=step, cause=cause, message=f"`{step}` {message}", diagnostics=await self._said(done))
 
     async def _said(self, done: "_Done") -> tuple[Diagnostic, ...]:
-        return await in_thread(lambda: read_diagnostics(done.stdout, done.stderr, secrets=self.secrets))
+        secrets = self.secrets | self.sign_in.secrets
+        return await in_thread(lambda: read_diagnostics(done.stdout, done.stderr, secrets=secrets))
 
 
 @dataclass(slots=True)

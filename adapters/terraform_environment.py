@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from adapters.account_urls import host_of
@@ -23,6 +24,8 @@ CLI_CONFIG_FILE: Final = "TF_CLI_CONFIG_FILE"
 
 _FAMILIES: Final = ("ARM_", "TF_VAR_", "TF_TOKEN_", "TF_REGISTRY_")
 """The azurerm provider and backend; variables of root modules; credentials for, and patience with, registries of providers."""
+_OF_THE_PLATFORM: Final = ("IDENTITY_ENDPOINT", "IDENTITY_HEADER", "MSI_ENDPOINT", "MSI_SECRET")
+"""The managed identities of an app in Functions, App Service and Container Apps."""
 _NAMES: Final = frozenset(
     {
         "PATH",
@@ -31,8 +34,7 @@ _NAMES: Final = frozenset(
         # Federated identities: workload identity, GitHub, Azure DevOps.
         "AZURE_AUTHORITY_HOST", "AZURE_CLIENT_ID", "AZURE_FEDERATED_TOKEN_FILE", "AZURE_TENANT_ID",
         "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_URL", "SYSTEM_ACCESSTOKEN", "SYSTEM_OIDCREQUESTURI",
-        # The managed identity of an app in Functions, App Service and Container Apps.
-        "IDENTITY_ENDPOINT", "IDENTITY_HEADER", "MSI_ENDPOINT", "MSI_SECRET",
+        *_OF_THE_PLATFORM,
         # Go's net/http and crypto/x509, and the Azure CLI's requests.
         "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "no_proxy", "all_proxy",
         "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
@@ -48,6 +50,7 @@ _NEVER: Final = (
 )  # fmt: skip
 _SECRET_WORDS: Final = ("SECRET", "KEY", "TOKEN", "PASSWORD", "CERTIFICATE", "HEADER", "ENCRYPTION")
 _SHORTEST_SECRET: Final = 4
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 _STATE_FILE: Final = "terraform.tfstate"
 
 
@@ -60,11 +63,13 @@ def terraform_environment(
     workspace: str | None = None,
     subscription_id: str | None = None,
     also: Iterable[str] = (),
+    sign_in: Mapping[str, str] = _NOTHING,
 ) -> dict[str, str]:
     """The environment of one Terraform; ``own`` is this process's.
 
     ``home`` and ``temporary`` take what Terraform, providers and the Azure CLI write outside their folder. ``also`` names
-    further variables that go through, such as another provider's credentials.
+    further variables that go through, such as another provider's credentials. With a ``sign_in`` there is no other way to
+    the app's managed identities: what the platform says of them stays here.
 
     Raises:
         SettingsError: a name in ``also`` that must not go through.
@@ -77,6 +82,8 @@ def terraform_environment(
         name: value for name, value in own.items() if name in _NAMES or name in names or name.startswith(_FAMILIES)
     }
     passed |= _of_the_user(own)
+    if sign_in:
+        passed = {name: value for name, value in passed.items() if name not in _OF_THE_PLATFORM} | dict(sign_in)
     if subscription_id is not None:
         passed["ARM_SUBSCRIPTION_ID"] = subscription_id
     if workspace is not None:

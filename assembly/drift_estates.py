@@ -52,10 +52,11 @@ class DriftEstate:
             SettingsError: the settings do not tell the account of the states.
         """
         settings = self.settings
+        options = terraform_options(settings, estate_folder=self.folder, sign_in=self.stores.sign_in)
         return StackObserver(
             judge=judge_of(self.estate, settings, clock=self.clock),
             records=self.estate.records,
-            planner=TerraformCli(terraform_options(settings, estate_folder=self.folder)),
+            planner=TerraformCli(options),
             bundle_max_bytes=settings.bundle_max_mib * _MIB,
             plan_limit_seconds=settings.plan_limit_seconds,
             clock=self.clock,

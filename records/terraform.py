@@ -35,6 +35,8 @@ class Cause(StrEnum):
 
     FAILED = "failed"
     """It ended with status 1, and its diagnostics say why."""
+    NOT_SIGNED_IN = "not_signed_in"
+    """It ended with status 1, and had been refused a token."""
     TIME_LIMIT = "time_limit"
     OUTPUT_LIMIT = "output_limit"
     KILLED = "killed"

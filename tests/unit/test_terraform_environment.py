@@ -1,6 +1,8 @@
 """What Terraform is told: the variables that go through, and where the state is."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -21,6 +23,7 @@ KEPT_BACK = [
     "TF_REATTACH_PROVIDERS", "TF_BINARY", "TF_ACC", "TF_CLOUD_HOSTNAME", "TF_STATE_PERSIST_INTERVAL", "TF_UNHEARD_OF",
     "TF_WORKSPACE",
 ]  # fmt: skip
+NO_SIGN_IN: Mapping[str, str] = MappingProxyType({})
 HUB = StateLocation(key="de/hub.tfstate")
 IN_PROD = StateLocation(key="de/hub.tfstate", workspace="prod")
 ELSEWHERE = StateLocation(key="k", container="other", account_url="https://fr.blob.core.windows.net")
@@ -32,6 +35,7 @@ def environment(
     workspace: str | None = None,
     subscription_id: str | None = None,
     also: tuple[str, ...] = (),
+    sign_in: Mapping[str, str] = NO_SIGN_IN,
 ) -> dict[str, str]:
     return terraform_environment(
         own,
@@ -41,6 +45,7 @@ def environment(
         workspace=workspace,
         subscription_id=subscription_id,
         also=also,
+        sign_in=sign_in,
     )
 
 
@@ -97,6 +102,18 @@ def test_what_terraform_finds_through_home_is_still_found(tmp_path: Path) -> Non
     named = environment({"HOME": str(tmp_path), "TF_CLI_CONFIG_FILE": "mirror.tfrc", "AZURE_CONFIG_DIR": "/srv/azure"})
     assert named["TF_CLI_CONFIG_FILE"] == str(Path("mirror.tfrc").absolute())
     assert named["AZURE_CONFIG_DIR"] == "/srv/azure"
+
+
+def test_terraform_that_is_given_tokens_sees_no_other_way_to_the_apps_identities() -> None:
+    platforms = ("IDENTITY_ENDPOINT", "IDENTITY_HEADER", "MSI_ENDPOINT", "MSI_SECRET")
+    told = dict.fromkeys(platforms, "of-the-platform") | {"ARM_USE_MSI": "true", "ARM_CLIENT_ID": "own"}
+    ours = {"ARM_MSI_ENDPOINT": "http://127.0.0.1/k", "IDENTITY_ENDPOINT": "http://127.0.0.1/k", "IDENTITY_HEADER": "k"}
+    seen = environment(told, sign_in=ours, also=("MSI_SECRET",))
+    assert "of-the-platform" not in seen.values()
+    assert {name: seen[name] for name in (*ours, "ARM_USE_MSI", "ARM_CLIENT_ID")} == ours | {
+        "ARM_USE_MSI": "true",
+        "ARM_CLIENT_ID": "own",
+    }
 
 
 def test_credentials_variables_and_a_proxys_password_are_secrets() -> None:
