@@ -1,0 +1,4 @@
+terraform {
+  # The rest is given to `terraform init`, as for any market's stack.
+  backend "azurerm" {}
+}
