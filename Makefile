@@ -6,6 +6,8 @@ AZURITE := tests/world/node_modules/.package-lock.json
 # Microsoft's worker library runs in an environment of its own, made with the first of these that is a Python 3.13.
 PYTHON_WORKER ?= python3.13 $(wildcard $(HOME)/.pyenv/versions/3.13*/bin/python)
 WORKER := $(VENV)/worker
+# checkov pins half of PyPI to versions of its own, so it has an environment too.
+CHECKOV := $(VENV)/checkov
 
 .PHONY: help demo demo-drift test test-all lint unit bench package lock clean
 
@@ -28,10 +30,10 @@ demo: $(VENV)/runtime
 demo-drift: $(VENV)/dev
 	@PYTHONPATH=. $(BIN)/python examples/demo_drift.py
 
-test: lint $(AZURITE) $(WORKER)/installed
+test: lint $(AZURITE) $(WORKER)/installed $(CHECKOV)/installed
 	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-test-all: lint $(AZURITE) $(WORKER)/installed
+test-all: lint $(AZURITE) $(WORKER)/installed $(CHECKOV)/installed
 	$(BIN)/pytest -m '' --numprocesses auto --dist loadfile --no-loadscope-reorder --cov --cov-report=term --cov-fail-under=95
 
 lint: $(VENV)/dev
@@ -58,6 +60,8 @@ lock: $(VENV)/dev
 		--constraints requirements.txt --group dev --output-file requirements-dev.txt
 	echo azure-functions-runtime | $(BIN)/uv pip compile --quiet --universal --python-version 3.13 --upgrade \
 		--custom-compile-command 'make lock' --constraints requirements.txt - --output-file requirements-worker.txt
+	echo checkov | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade \
+		--custom-compile-command 'make lock' - --output-file requirements-checkov.txt
 
 clean:
 	rm -rf $(VENV) tests/world/node_modules examples/estate/tables .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -85,6 +89,11 @@ $(WORKER)/installed: requirements.txt requirements-worker.txt | $(BIN)/python
 		exit; \
 	done; \
 	echo "No Python 3.13 (PYTHON_WORKER=… names one): the tests of Microsoft's worker library are skipped."
+
+$(CHECKOV)/installed: requirements-checkov.txt | $(BIN)/python
+	$(BIN)/python -m venv $(CHECKOV)
+	$(CHECKOV)/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements-checkov.txt
+	@touch $@
 
 $(AZURITE): tests/world/package-lock.json
 	npm ci --prefix tests/world --no-audit --no-fund

@@ -4,7 +4,6 @@ import json
 import logging
 import math
 import os
-import re
 import subprocess
 import sys
 import threading
@@ -230,15 +229,6 @@ class TestTheDocument:
         ]
         loggers = {row[0] for row in documented("logger | from level | tells")}
         assert loggers == {"trueup.events", "azure and below", *(".".join(name.parts) for name in names)}
-
-    def test_asks_for_no_name_that_is_not_told(self) -> None:
-        rows = documented("event | attribute | type | says")
-        queries = re.findall(r"```kusto\n(AppEvents\n.*?)```", DOCUMENT, re.DOTALL)
-        assert len(queries) == DOCUMENT.count("```kusto") == 4
-        for query in queries:
-            asked_of = re.findall(r'Name == "([\w.]+)"', query)
-            told = {attribute for event, attribute, *_ in rows if event in asked_of}
-            assert set(re.findall(r'Properties\["([^"]+)"\]', query)) <= told
 
 
 class TestARun:

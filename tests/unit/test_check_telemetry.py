@@ -3,7 +3,6 @@
 import json
 import logging
 import math
-import re
 import threading
 import time
 from collections import Counter
@@ -262,16 +261,6 @@ class TestTheDocument:
                 kind = types[event, attribute]
                 assert isinstance(value, TYPES[kind]), attribute
                 assert kind != "time" or datetime.fromisoformat(value).tzinfo, attribute
-
-    def test_asks_for_no_name_that_is_not_told(self) -> None:
-        rows = documented(OF_CHECKS, EVENTS)
-        queries = re.findall(r"```kusto\n(AppEvents\n.*?)```", OF_CHECKS, re.DOTALL)
-        assert len(queries) == OF_CHECKS.count("```kusto") == 4
-        for query in queries:
-            asked_of = re.findall(r'Name == "([\w.]+)"', query)
-            told = {attribute for event, attribute, *_ in rows if event in asked_of}
-            assert set(asked_of) <= {row[0] for row in rows}
-            assert set(re.findall(r'Properties\["([^"]+)"\]', query)) <= told
 
     def test_shares_no_name_with_reconciling_but_those_of_a_stack(self) -> None:
         def names_in(text: str) -> set[str]:

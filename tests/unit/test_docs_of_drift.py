@@ -210,9 +210,6 @@ class TestHosting:
         kinds |= {functions.run: "orchestrator", functions.lane: "orchestrator", CHECK_ON_SCHEDULE: "timer"}
         assert {row[0].strip("`"): row[1] for row in rows} == kinds
 
-    def test_switches_the_timer_off_by_its_name(self) -> None:
-        assert f"AzureWebJobs.{CHECK_ON_SCHEDULE}.Disabled=true" in text_of("docs/hosting.md")
-
     def test_has_the_app_that_plans_take_no_more_than_it_plans(self) -> None:
         section = section_of(text_of("docs/hosting.md"), self.SECTION)
         ((path, value),) = re.findall(r"AzureFunctionsJobHost__(\w+)=(\d+)", section)

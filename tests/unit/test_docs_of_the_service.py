@@ -67,9 +67,10 @@ def functions_of_the_app() -> set[str]:
 
 def test_the_functions_that_hosting_names_are_the_app_s() -> None:
     hosting = text_of("docs/hosting.md")
-    disabled = set(re.findall(r"AzureWebJobs\.(\w+)\.Disabled=", hosting))
-    assert disabled == {"reconcile_daily", "start_run", "check_plans_on_schedule", "heal_stack", "heal_poison"}
-    assert disabled <= functions_of_the_app()
+    section = hosting.split("\n## One app per identity\n")[1].split("\n## ")[0]
+    named = {name for row in table_rows(section)[1:] for cell in row for name in re.findall(r"`(\w+)`", cell)}
+    assert {"reconcile_daily", "start_run", "check_plans_on_schedule", "heal_stack", "heal_poison"} <= named
+    assert named <= functions_of_the_app()
     for name in ("start_run", "get_run", "get_market", "get_health"):
         assert f"`{name}`" in hosting
 

@@ -157,22 +157,6 @@ class TestTheDocument:
             for attribute, value in attributes.items():
                 assert isinstance(value, TYPES[types[event, attribute]]), attribute
 
-    def test_asks_for_no_name_that_is_not_told(self) -> None:
-        rows = documented(OF_HEALS, EVENTS) + documented(OF_CHECKS, EVENTS)
-        queries = re.findall(r"```kusto\n(AppEvents\n.*?)```", OF_HEALS, re.DOTALL)
-        assert len(queries) == OF_HEALS.count("```kusto") == 3
-        for query in queries:
-            (where,) = re.findall(r"\| where Name (?:==|in) (.*)\n", query)
-            asked_of = set(re.findall(r'"([\w.]+)"', where))
-            assert asked_of <= {row[0] for row in rows}
-            told = {attribute for event, attribute, *_ in rows if event in asked_of}
-            assert set(re.findall(r'Properties\["([^"]+)"\]', query)) <= told
-
-    def test_asks_for_words_that_there_are(self) -> None:
-        words = set(re.findall(r'"([a-z_]+)"', "".join(re.findall(r"```kusto\n(.*?)```", OF_HEALS, re.DOTALL))))
-        assert words == {"not_converged", "failed", "oscillating"}
-        assert words <= {*HealStep, *HoldReason}
-
     def test_lists_the_steps_that_a_worker_ends_a_job_with(self) -> None:
         (listed,) = [line for line in OF_HEALS.splitlines() if "How it ended" in line]
         assert set(re.findall(r"`(\w+)`", listed.partition("How it ended")[2])) == {ended.step for ended in ENDS}

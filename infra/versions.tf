@@ -1,0 +1,13 @@
+terraform {
+  required_version = ">= 1.11.4, < 2.0.0"
+
+  required_providers {
+    azurerm = {
+      source  = "hashicorp/azurerm"
+      version = "4.79.0"
+    }
+  }
+
+  # Filled by -backend-config (docs/deploy.md): this state is not among those that trueup watches, and its account is not trueup's.
+  backend "azurerm" {}
+}

@@ -1,0 +1,189 @@
+"""Which functions run where and with which settings, as deployed: held against the code that is deployed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Any, Final
+
+import pytest
+
+from adapters.settings import Settings
+from drift.service import healing
+from tests.infra.stand_in import Module
+from tests.world.commands import ROOT
+
+pytestmark = pytest.mark.terraform
+
+DUTIES: Final = ("apply", "plan", "reconcile")
+DISABLED: Final = re.compile(r"AzureWebJobs\.(\w+)\.Disabled")
+OF_THE_HOST: Final = re.compile(
+    r"AzureWebJobsStorage(__\w+)?|AzureFunctionsJobHost__\w+|AzureWebJobs\.\w+\.Disabled"
+    rf"|{healing.QUEUE_CONNECTION}__\w+"
+)
+OF_OTHERS: Final = re.compile(r"ARM_\w+|AZURE_CLIENT_ID|TF_CLI_CONFIG_FILE|APPLICATIONINSIGHTS_\w+|OTEL_TRACES_\w+")
+"""Of azure-identity, Terraform and the exporter of telemetry."""
+LEFT_UNSET: Final = {
+    "ESTATE_CONNECTION_STRING": "for Azurite",
+    "RESULTS_CONNECTION_STRING": "for Azurite",
+    "TF_PASSED_VARIABLES": "Terraform sees nothing beside the allow-list",
+    "PROVIDER_FOLDER": "the package holds a mirror",
+    "PLAN_WORK_FOLDER": "the temporary folder is an instance's local disk",
+    "POLICY_FILE": "the policy is the blob in config",
+}
+"""Settings without a default that no app is given, and what is so then."""
+
+_FUNCTIONS: Final = """
+import json
+from function_app import app
+print(json.dumps([function.get_function_name() for function in app.get_functions()]))
+"""
+
+
+ENDPOINT: Final = re.compile(r"^primary_(blob|queue|table)_endpoint-[0-9a-f-]+")
+"""What the stand-in says for an account's endpoint."""
+
+
+@pytest.fixture(scope="module")
+def settings_of(deployed: Module) -> dict[str, dict[str, str]]:
+    """The application settings of each duty's app, with endpoints of the form that Azure gives."""
+    apps = [each["values"] for each in deployed.resources() if each["type"] == "azurerm_function_app_flex_consumption"]
+    settings = {
+        app["name"].removeprefix("contoso-"): {
+            **{name: as_in_azure(value) for name, value in app["app_settings"].items()},
+            # The provider makes a setting of it.
+            "APPLICATIONINSIGHTS_CONNECTION_STRING": app["site_config"][0]["application_insights_connection_string"],
+        }
+        for app in apps
+    }
+    assert tuple(sorted(settings)) == DUTIES
+    return settings
+
+
+def as_in_azure(value: str) -> str:
+    return ENDPOINT.sub(r"https://contosoestate.\1.core.windows.net", value)
+
+
+def in_the_app(code: str, settings: Mapping[str, str]) -> Any:
+    """What ``code`` prints as JSON in a process with an app's settings. Telemetry stays off: there is nobody to take it."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "COVERAGE_PROCESS_START") if name in os.environ}
+    silent = {"APPLICATIONINSIGHTS_CONNECTION_STRING": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**kept, **settings, **silent},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_every_function_is_on_in_exactly_one_app(settings_of: dict[str, dict[str, str]]) -> None:
+    functions = in_the_app(_FUNCTIONS, settings_of["reconcile"])
+    on = {
+        duty: [name for name in functions if f"AzureWebJobs.{name}.Disabled" not in settings]
+        for duty, settings in settings_of.items()
+    }
+    assert sorted(name for names in on.values() for name in names) == sorted(functions)
+
+
+def test_nothing_is_switched_off_that_is_not_there(settings_of: dict[str, dict[str, str]]) -> None:
+    functions = set(in_the_app(_FUNCTIONS, settings_of["reconcile"]))
+    for settings in settings_of.values():
+        off = {found[1] for name in settings if (found := DISABLED.fullmatch(name))}
+        assert off < functions
+        assert all(settings[f"AzureWebJobs.{name}.Disabled"] == "true" for name in off)
+
+
+@pytest.mark.parametrize(
+    ("duty", "functions"),
+    [
+        ("reconcile", {"reconcile_daily", "start_run", "reconcile_market", "get_health"}),
+        ("plan", {"check_plans_on_schedule", "check_stack", "conclude_checks"}),
+        ("apply", {"heal_stack", "heal_poison", "pause_heals", "approve_heal"}),
+    ],
+)
+def test_a_duty_has_its_own_functions(duty: str, functions: set[str], settings_of: dict[str, dict[str, str]]) -> None:
+    for name in functions:
+        assert f"AzureWebJobs.{name}.Disabled" not in settings_of[duty]
+
+
+@pytest.mark.parametrize("duty", DUTIES)
+def test_an_app_sets_nothing_that_nobody_reads(duty: str, settings_of: dict[str, dict[str, str]]) -> None:
+    ours = {name.upper() for name in Settings.model_fields}
+    unknown = {
+        name
+        for name in settings_of[duty]
+        if name not in ours and not OF_THE_HOST.fullmatch(name) and not OF_OTHERS.fullmatch(name)
+    }
+    assert unknown == set()
+
+
+@pytest.mark.parametrize("duty", DUTIES)
+def test_every_setting_is_set_or_has_a_default(duty: str, settings_of: dict[str, dict[str, str]]) -> None:
+    without = {
+        name.upper()
+        for name, field in Settings.model_fields.items()
+        if field.default is None and name.upper() not in settings_of[duty]
+    }
+    assert without == set(LEFT_UNSET)
+
+
+@pytest.mark.parametrize("duty", DUTIES)
+def test_the_settings_of_an_app_are_read_as_they_are_meant(duty: str, settings_of: dict[str, dict[str, str]]) -> None:
+    code = "from adapters.settings import load_settings; print(load_settings().model_dump_json())"
+    read = in_the_app(code, settings_of[duty])
+    assert read["estate_account_url"] == settings_of[duty]["ESTATE_ACCOUNT_URL"]
+    assert read["reconcile_time_zone"] == "Europe/Berlin"
+    assert read["heal_mode"] == "dry-run"
+    assert read["estate_connection_string"] is None
+
+
+def test_what_runs_terraform_is_told_where_it_is(settings_of: dict[str, dict[str, str]]) -> None:
+    for duty in ("plan", "apply"):
+        assert settings_of[duty]["TF_BINARY"].startswith("/home/site/wwwroot/")
+        assert settings_of[duty]["ARM_USE_MSI"] == "true"
+        assert settings_of[duty]["ARM_CLIENT_ID"] == settings_of[duty]["AZURE_CLIENT_ID"]
+    assert "TF_BINARY" not in settings_of["reconcile"]
+
+
+def test_each_app_signs_in_as_itself(settings_of: dict[str, dict[str, str]]) -> None:
+    ids = {settings["AZURE_CLIENT_ID"] for settings in settings_of.values()}
+    assert len(ids) == len(DUTIES)
+    for settings in settings_of.values():
+        for name in ("AzureWebJobsStorage__clientId", f"{healing.QUEUE_CONNECTION}__clientId"):
+            assert settings[name] == settings["AZURE_CLIENT_ID"]
+
+
+def test_no_setting_is_a_key(settings_of: dict[str, dict[str, str]]) -> None:
+    for settings in settings_of.values():
+        assert not re.search(r"AccountKey|SharedAccess|sig=", json.dumps(settings))
+        assert settings["AzureWebJobsStorage"] == ""
+
+
+def test_the_app_that_applies_has_the_time_for_it(settings_of: dict[str, dict[str, str]]) -> None:
+    hours, minutes, seconds = map(int, settings_of["apply"]["AzureFunctionsJobHost__functionTimeout"].split(":"))
+    limit: int = Settings.model_fields["plan_limit_seconds"].default
+    assert hours * 3600 + minutes * 60 + seconds > 5 * limit
+
+
+def test_an_instance_takes_no_more_activities_than_it_makes_plans(settings_of: dict[str, dict[str, str]]) -> None:
+    name = "AzureFunctionsJobHost__extensions__durableTask__maxConcurrentActivityFunctions"
+    assert settings_of["plan"][name] == settings_of["plan"]["PLANS_PER_INSTANCE"]
+
+
+def test_all_instances_are_used_by_a_run_of_checks(settings_of: dict[str, dict[str, str]], deployed: Module) -> None:
+    (app,) = [
+        each["values"]
+        for each in deployed.resources()
+        if each["type"] == "azurerm_function_app_flex_consumption" and each["values"]["name"] == "contoso-plan"
+    ]
+    plans = app["maximum_instance_count"] * int(settings_of["plan"]["PLANS_PER_INSTANCE"])
+    assert plans == int(settings_of["plan"]["PLAN_CHECK_WIDTH"])
+    assert int(settings_of["plan"]["PLAN_CHECK_WIDTH"]) == Settings.model_fields["plan_check_width"].default

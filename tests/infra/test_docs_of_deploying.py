@@ -1,0 +1,74 @@
+"""What docs/deploy.md has a user type, held against `infra/`, the Makefile and the commands."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.infra.stand_in import INFRA, Module, copy_module
+from tests.world.commands import ROOT
+
+DEPLOY: Final = (ROOT / "docs/deploy.md").read_text(encoding="utf-8")
+BLOCKS: Final = {
+    "sh": "\n".join(re.findall(r"^```sh\n(.*?)^```", DEPLOY, re.MULTILINE | re.DOTALL)),
+    "hcl": "\n".join(re.findall(r"^```hcl\n(.*?)^```", DEPLOY, re.MULTILINE | re.DOTALL)),
+}
+
+
+def declared(kind: str, pattern: str) -> set[str]:
+    return {
+        name
+        for path in INFRA.glob(pattern)
+        for name in re.findall(rf'^{kind} "(\w+)"', path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+
+
+def test_every_shell_block_is_shell() -> None:
+    checked = subprocess.run(["bash", "-n"], input=BLOCKS["sh"], encoding="utf-8", capture_output=True, check=False)
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_variables_and_outputs_are_there() -> None:
+    assert {"package"} <= set(re.findall(r"-var (\w+)=", BLOCKS["sh"])) <= declared("variable", "variables*.tf")
+    outputs = set(re.findall(r"`?terraform output (\w+)", DEPLOY))
+    assert {"principal_ids", "estate_account"} <= outputs <= declared("output", "outputs*.tf")
+
+
+def test_what_is_set_in_the_first_week_are_variables() -> None:
+    for name in ("heal_mode", "markets", "time_zone"):
+        assert f"`{name}" in DEPLOY
+        assert name in declared("variable", "variables*.tf")
+
+
+def test_the_package_is_made_by_a_target_that_is_there() -> None:
+    (arguments,) = set(re.findall(r"^make package (\w+)=\S+", BLOCKS["sh"], re.MULTILINE))
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert re.search(r"^package:", makefile, re.MULTILINE)
+    assert f"$({arguments}:" in makefile
+
+
+def test_apps_and_groups_are_named_as_infra_names_them() -> None:
+    assert set(re.findall(r"--name (contosotf-\w+)", BLOCKS["sh"])) <= {
+        f"contosotf-{duty}" for duty in ("reconcile", "plan", "apply")
+    } | {"contosotf-deploy"}
+    assert set(re.findall(r"--account-name (\w+)", BLOCKS["sh"])) == {"contosotfestate", "contosotfdeploy"}
+    assert 'name     = "rg-${var.name}"' in (INFRA / "resource_group.tf").read_text(encoding="utf-8")
+
+
+@pytest.mark.terraform
+def test_a_market_s_pipeline_can_call_the_module_as_shown(infra: Module, tmp_path: Path) -> None:
+    source = re.search(r'source = "(git::\S+)"', BLOCKS["hcl"])
+    assert source
+    assert "//infra/modules/market_roles?ref=v" in source[1]
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "main.tf").write_text(
+        BLOCKS["hcl"].replace(source[1], str(INFRA / "modules/market_roles")), encoding="utf-8"
+    )
+    (root / "providers.tf").write_text('provider "azurerm" {\n  features {}\n}\n', encoding="utf-8")
+    module = copy_module(root, tmp_path / "market", cli_config=infra.cli_config)
+    assert "Plan: 1 to add" in module.terraform("plan", "-input=false", "-no-color")
