@@ -67,8 +67,13 @@ resource "azurerm_storage_container" "estate" {
   name                  = each.key
   storage_account_id    = azurerm_storage_account.estate.id
   container_access_type = "private"
+
+  lifecycle {
+    prevent_destroy = true
+  }
 }
 
+# A table that is deleted does not come back.
 resource "azurerm_storage_table" "estate" {
   #checkov:skip=CKV2_AZURE_20:Deletes are logged (estate.logs.tf). Reads are thousands a run, by identities that do nothing else.
 
@@ -76,6 +81,10 @@ resource "azurerm_storage_table" "estate" {
 
   name               = each.key
   storage_account_id = azurerm_storage_account.estate.id
+
+  lifecycle {
+    prevent_destroy = true
+  }
 }
 
 resource "azurerm_storage_queue" "estate" {

@@ -4,5 +4,10 @@ provider "azurerm" {
   # No account here has shared keys.
   storage_use_azuread = true
 
-  features {}
+  features {
+    storage {
+      # Or each plan reads properties of queues and static websites, for which a deployer would need roles and the network.
+      data_plane_available = false
+    }
+  }
 }

@@ -17,13 +17,23 @@ variable "markets" {
   }
 
   validation {
+    condition     = alltrue([for market in values(var.markets) : can(regex("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", market.subscription_id))])
+    error_message = "markets: a subscription_id is the id of a subscription, in lower case; not so in ${join(", ", [for key, market in var.markets : key if !can(regex("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", market.subscription_id))])}."
+  }
+
+  validation {
     condition     = alltrue([for market in values(var.markets) : market.subscription_id != var.subscription_id])
-    error_message = "A market cannot be the subscription of trueup itself: the applier would be Contributor on its own storage."
+    error_message = "A market cannot be the subscription of trueup itself, or the applier is Contributor on its own storage: ${join(", ", [for key, market in var.markets : key if market.subscription_id == var.subscription_id])}."
   }
 
   validation {
     condition     = length(distinct([for market in values(var.markets) : market.subscription_id])) == length(var.markets)
-    error_message = "A subscription is one market: two markets name the same."
+    error_message = "A subscription is one market, and here is that of two: ${join(", ", [for key, market in var.markets : key if length([for other in values(var.markets) : other if other.subscription_id == market.subscription_id]) > 1])}."
+  }
+
+  validation {
+    condition     = alltrue([for market in values(var.markets) : market.state_container_id == null ? true : can(regex("^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft.Storage/storageAccounts/[^/]+/blobServices/default/containers/[^/]+$", market.state_container_id))])
+    error_message = "markets: a state_container_id is a container's resource id, /subscriptions/…/blobServices/default/containers/NAME."
   }
 }
 

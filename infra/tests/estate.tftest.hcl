@@ -7,6 +7,7 @@ variables {
   time_zone              = "Europe/Berlin"
   http_allowed_ip_ranges = ["203.0.113.0/24"]
   runbook_url            = "https://github.com/contoso/trueup/blob/main/docs/runbook.md"
+  on_call_webhook_urls   = {}
   on_call                = { emails = { platform = "on-call@contoso.example" } }
 }
 
@@ -57,6 +58,7 @@ run "an_estate_behind_a_network_lets_nobody_else_in" {
 
   variables {
     estate_network = { ip_ranges = ["203.0.113.7"] }
+    subnet_id      = "/subscriptions/00000000-0000-0000-0000-0000000000aa/resourceGroups/rg-net/providers/Microsoft.Network/virtualNetworks/vnet/subnets/trueup"
   }
 
   assert {
@@ -103,4 +105,44 @@ run "a_package_without_its_checksum_is_refused" {
   }
 
   expect_failures = [var.package]
+}
+
+run "a_setting_that_a_variable_checks_is_refused" {
+  command = plan
+
+  variables {
+    settings = { HEAL_MODE = "on" }
+  }
+
+  expect_failures = [var.settings]
+}
+
+run "an_estate_that_its_own_apps_cannot_reach_is_refused" {
+  command = plan
+
+  variables {
+    estate_network = { ip_ranges = ["203.0.113.7"] }
+  }
+
+  expect_failures = [var.estate_network]
+}
+
+run "half_of_the_internet_is_refused" {
+  command = plan
+
+  variables {
+    http_allowed_ip_ranges = ["0.0.0.0/1", "128.0.0.0/1"]
+  }
+
+  expect_failures = [var.http_allowed_ip_ranges]
+}
+
+run "a_market_s_id_in_capitals_is_refused" {
+  command = plan
+
+  variables {
+    markets = { de = { subscription_id = "00000000-0000-0000-0000-0000000000AA", heal = true } }
+  }
+
+  expect_failures = [var.markets]
 }

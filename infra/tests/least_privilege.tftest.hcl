@@ -37,6 +37,7 @@ variables {
   time_zone              = "Europe/Berlin"
   http_allowed_ip_ranges = ["203.0.113.0/24"]
   runbook_url            = "https://github.com/contoso/trueup/blob/main/docs/runbook.md"
+  on_call_webhook_urls   = {}
   on_call                = { emails = { platform = "on-call@contoso.example" } }
   markets = {
     de        = { subscription_id = "00000000-0000-0000-0000-000000000001", heal = true }

@@ -3,6 +3,7 @@ mock_provider "azurerm" {}
 variables {
   market                  = "de"
   subscription_id         = "00000000-0000-0000-0000-000000000001"
+  trueup_subscription_id  = "00000000-0000-0000-0000-0000000000aa"
   reconciler_principal_id = "the-reconciler"
   planner_principal_id    = "the-planner"
   applier_principal_id    = "the-applier"
@@ -86,4 +87,18 @@ run "states_of_its_own_are_read_where_nothing_is_healed" {
     condition     = alltrue([for assignment in azurerm_role_assignment.states : assignment.role_definition_name == "Storage Blob Data Reader"])
     error_message = "Without heal nobody writes the states."
   }
+}
+
+run "a_market_is_never_trueup_s_own_subscription" {
+  command = plan
+
+  module {
+    source = "./modules/market_roles"
+  }
+
+  variables {
+    subscription_id = "00000000-0000-0000-0000-0000000000aa"
+  }
+
+  expect_failures = [var.subscription_id]
 }

@@ -36,7 +36,7 @@ MARKETS: Final[Mapping[str, JsonObject]] = {
         ),
     },
 }
-VARIABLES: Final[Mapping[str, object]] = {
+VARIABLES: Final[JsonObject] = {
     "subscription_id": "00000000-0000-0000-0000-0000000000aa",
     "location": "germanywestcentral",
     "name": "contoso",
@@ -44,9 +44,16 @@ VARIABLES: Final[Mapping[str, object]] = {
     "http_allowed_ip_ranges": ["203.0.113.0/24"],
     "markets": MARKETS,
     "market_for_canary": "canary",
+    "people": {
+        "readers": ["00000000-0000-0000-0000-00000000ead1"],
+        "operators": ["00000000-0000-0000-0000-000000000b01"],
+    },
     "runbook_url": "https://github.com/contoso/trueup/blob/main/docs/runbook.md",
     "on_call": {"emails": {"platform": "on-call@contoso.example"}},
 }
+
+_NO_FEATURES: Final = 'provider "azurerm" {\n  features {}\n}\n'
+"""The stand-in knows no feature `storage`, which azurerm 4 has: `storage_account_resource.go` asks for `DataPlaneAvailable`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +104,8 @@ def copy_module(
         ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*", "terraform.tfvars", "*.auto.tfvars*", "canary"),
     )
     (folder / "backend_override.tf").write_text('terraform {\n  backend "local" {}\n}\n', encoding="utf-8")
+    if (folder / "providers.tf").exists():
+        (folder / "providers_override.tf").write_text(_NO_FEATURES, encoding="utf-8")
     given = dict(variables or {})
     (folder / "test.auto.tfvars.json").write_text(json.dumps(given), encoding="utf-8")
     module = Module(folder=folder, cli_config=cli_config, cloud=folder / "cloud.json", variables=given)

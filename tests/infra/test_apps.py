@@ -14,7 +14,7 @@ import pytest
 
 from adapters.settings import Settings
 from drift.service import healing
-from tests.infra.stand_in import Module
+from tests.infra.stand_in import INFRA, Module
 from tests.world.commands import ROOT
 
 pytestmark = pytest.mark.terraform
@@ -36,6 +36,14 @@ LEFT_UNSET: Final = {
     "POLICY_FILE": "the policy is the blob in config",
 }
 """Settings without a default that no app is given, and what is so then."""
+
+NOT_TUNABLE: Final = {
+    "ESTATE_CONNECTION_STRING", "RESULTS_CONNECTION_STRING", "PLAN_WORK_FOLDER", "POLICY_FILE",
+    "RECONCILE_SCHEDULE",  # the alert on a missing run goes by 6:00
+    "BUNDLE_MAX_MIB",  # of `trueup record`
+    "REGISTRY_CONTAINER", "TRACKERS_CONTAINER", "STATES_CONTAINER", "BUNDLES_CONTAINER", "REPORTS_CONTAINER",
+    "CONFIG_CONTAINER", "LOCKS_CONTAINER",
+}  # fmt: skip
 
 _FUNCTIONS: Final = """
 import json
@@ -143,6 +151,16 @@ def test_the_settings_of_an_app_are_read_as_they_are_meant(duty: str, settings_o
     assert read["reconcile_time_zone"] == "Europe/Berlin"
     assert read["heal_mode"] == "dry-run"
     assert read["estate_connection_string"] is None
+
+
+def test_what_may_be_set_besides_are_settings_that_nothing_else_sets(settings_of: dict[str, dict[str, str]]) -> None:
+    """A new setting is one that users may set, or is given here, or is left out on purpose."""
+    text = (INFRA / "variables.apps.tf").read_text(encoding="utf-8")
+    tunable = set(re.findall(r'"([A-Z_]+)"', text.split("tunable_settings = toset([")[1].split("])")[0]))
+    ours = {name.upper() for name in Settings.model_fields}
+    given = {name for settings in settings_of.values() for name in settings}
+    assert tunable <= ours - given
+    assert ours - given - tunable == NOT_TUNABLE
 
 
 def test_what_runs_terraform_is_told_where_it_is(settings_of: dict[str, dict[str, str]]) -> None:

@@ -34,8 +34,8 @@ def test_every_shell_block_is_shell() -> None:
 
 def test_variables_and_outputs_are_there() -> None:
     assert {"package"} <= set(re.findall(r"-var (\w+)=", BLOCKS["sh"])) <= declared("variable", "variables*.tf")
-    outputs = set(re.findall(r"`?terraform output (\w+)", DEPLOY))
-    assert {"principal_ids", "estate_account"} <= outputs <= declared("output", "outputs*.tf")
+    outputs = set(re.findall(r"`?terraform (?:-chdir=infra )?output (?:-json )?(\w+)", DEPLOY))
+    assert {"principal_ids", "api_url"} <= outputs <= declared("output", "outputs*.tf")
 
 
 def test_what_is_set_in_the_first_week_are_variables() -> None:
@@ -49,6 +49,12 @@ def test_the_package_is_made_by_a_target_that_is_there() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert re.search(r"^package:", makefile, re.MULTILINE)
     assert f"$({arguments}:" in makefile
+
+
+def test_an_app_has_as_many_functions_as_are_said() -> None:
+    duties = (INFRA / "duties.tf").read_text(encoding="utf-8").split("functions = {")[1].split("switched_off")[0]
+    names = re.findall(r'"[a-z_]+"', duties)
+    assert f"all {len(names)} functions" in DEPLOY
 
 
 def test_apps_and_groups_are_named_as_infra_names_them() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from adapters import table_names
 from adapters.settings import Settings
 from records.heals import POISON_QUEUE, QUEUE
-from tests.infra.stand_in import INFRA, MARKETS, VARIABLES, Module
+from tests.infra.stand_in import INFRA, MARKETS, VARIABLES, JsonObject, Module
 from tests.world.commands import ROOT
 
 pytestmark = pytest.mark.terraform
@@ -42,10 +43,28 @@ def grants(deployed: Module) -> list[Grant]:
     }
     assert sorted(duty_of.values()) == sorted(DUTIES)
     return [
-        Grant(duty_of[each["values"]["principal_id"]], each["values"]["role_definition_name"], each["values"]["scope"])
-        for each in resources
-        if each["type"] == "azurerm_role_assignment"
+        Grant(duty_of[each["principal_id"]], each["role_definition_name"], each["scope"])
+        for each in assignments(deployed)
+        if each["principal_type"] == "ServicePrincipal"
     ]
+
+
+@pytest.fixture(scope="module")
+def of_people(deployed: Module) -> dict[str, set[tuple[str, str]]]:
+    """Role and scope of each group of people."""
+    groups: Mapping[str, list[str]] = VARIABLES["people"]
+    return {
+        group: {
+            (each["role_definition_name"], "/".join(each["scope"].split("/")[-2:]))
+            for each in assignments(deployed)
+            if each["principal_type"] == "Group" and each["principal_id"] in ids
+        }
+        for group, ids in groups.items()
+    }
+
+
+def assignments(deployed: Module) -> list[JsonObject]:
+    return [each["values"] for each in deployed.resources() if each["type"] == "azurerm_role_assignment"]
 
 
 def on_estate(grants: list[Grant]) -> list[Grant]:
@@ -114,7 +133,9 @@ def test_an_account_as_a_whole_is_open_to_its_own_host_alone(grants: list[Grant]
 
 def test_docs_security_has_the_roles_on_the_estate_as_deployed(grants: list[Grant]) -> None:
     rows = re.findall(
-        r"^\| (\w+) \| ([A-Z][\w ]+) \| (container|table|queue)s? (.+?) \| (.+) \|$", security(), re.MULTILINE
+        r"^\| (reconcile|plan|apply) \| ([A-Z][\w ]+) \| (container|table|queue)s? (.+?) \| (.+) \|$",
+        security(),
+        re.MULTILINE,
     )
     documented = {
         Grant(duty, role, f"{kind}s/{name}")
@@ -124,6 +145,25 @@ def test_docs_security_has_the_roles_on_the_estate_as_deployed(grants: list[Gran
     deployed = {Grant(grant.duty, grant.role, "/".join(grant.scope.split("/")[-2:])) for grant in on_estate(grants)}
     assert documented == deployed
     assert all(len(reason) > 15 for *_, reason in rows)
+
+
+def test_docs_security_has_the_roles_of_people(of_people: dict[str, set[tuple[str, str]]]) -> None:
+    rows = re.findall(
+        r"^\| (readers|operators) \| ([A-Z][\w ]+) \| (container|table|queue)s? (.+?) \| (.+) \|$",
+        security(),
+        re.MULTILINE,
+    )
+    documented: dict[str, set[tuple[str, str]]] = {"readers": set(), "operators": set()}
+    for group, role, kind, names, _ in rows:
+        documented[group] |= {(role, f"{kind}s/{name}") for name in re.findall(r"`(.+?)`", names)}
+    documented["operators"] |= documented["readers"]
+    assert of_people == documented
+
+
+def test_no_group_of_people_reads_a_state_or_writes_a_blob(of_people: dict[str, set[tuple[str, str]]]) -> None:
+    for granted in of_people.values():
+        assert not [one for one in granted if "tfstate" in one[1] or "bundles" in one[1]]
+        assert {role for role, scope in granted if scope.startswith("containers/")} == {"Storage Blob Data Reader"}
 
 
 def test_docs_security_has_the_roles_elsewhere(grants: list[Grant]) -> None:
@@ -159,5 +199,8 @@ def security() -> str:
     return (ROOT / "docs/security.md").read_text(encoding="utf-8")
 
 
-def test_the_estate_s_account_is_not_destroyed_by_terraform() -> None:
-    assert "prevent_destroy = true" in (INFRA / "estate.tf").read_text(encoding="utf-8")
+@pytest.mark.parametrize("kept", ["account", "container", "table"])
+def test_what_the_estate_goes_by_is_not_destroyed_by_terraform(kept: str) -> None:
+    estate = (INFRA / "estate.tf").read_text(encoding="utf-8")
+    block = estate.split(f'resource "azurerm_storage_{kept}" "estate"')[1].split("\nresource ")[0]
+    assert "prevent_destroy = true" in block

@@ -23,7 +23,7 @@ resource "azurerm_service_plan" "app" {
   #checkov:skip=CKV_AZURE_225:Work that a lost zone cuts off is delivered again (docs/hosting.md); zones are a choice of price and region.
   #checkov:skip=CKV_AZURE_212:Flex Consumption scales from zero, and a run that begins a minute late is no failure.
 
-  name                = "plan-${var.name}"
+  name                = "asp-${var.name}"
   resource_group_name = var.resource_group_name
   location            = var.location
   tags                = var.tags

@@ -6,6 +6,21 @@ variable "market" {
 variable "subscription_id" {
   description = "The market's subscription."
   type        = string
+
+  validation {
+    condition     = can(regex("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", var.subscription_id))
+    error_message = "subscription_id is the id of a subscription, in lower case."
+  }
+
+  validation {
+    condition     = var.subscription_id != lower(var.trueup_subscription_id)
+    error_message = "A market cannot be the subscription of trueup itself, or the applier is Contributor on its own storage."
+  }
+}
+
+variable "trueup_subscription_id" {
+  description = "The subscription in which trueup stands, which no market may be."
+  type        = string
 }
 
 variable "reconciler_principal_id" {
