@@ -20,7 +20,8 @@ help:
 	@echo 'make unit        the tests that need neither Azurite nor Terraform'
 	@echo 'make bench       what reading, orchestrating and bundling cost, as ratios'
 	@echo 'make package     build dist/trueup-VERSION.zip, with Terraform and the providers that ESTATE=DIR or LOCKS=PATH names'
-	@echo '                 (MIRROR=DIR and TERRAFORM=FILE are where they come from, else their registries)'
+	@echo '                 (MIRROR=DIR and TERRAFORM=FILE are where they come from, else their registries; several of one kind'
+	@echo '                 in quotation marks; WITHOUT_PROVIDERS=1 builds also where no lock file names one)'
 	@echo 'make lock        compile every requirements file anew'
 
 demo: $(VENV)/runtime
@@ -50,7 +51,7 @@ bench: $(VENV)/dev $(AZURITE)
 
 package: $(VENV)/runtime
 	@$(BIN)/python -m scripts.package $(ESTATE:%=--estate %) $(LOCKS:%=--locks %) $(MIRROR:%=--mirror %) \
-		$(TERRAFORM:%=--terraform %)
+		$(TERRAFORM:%=--terraform %) $(if $(WITHOUT_PROVIDERS),--without-providers)
 
 lock: $(VENV)/dev
 	$(BIN)/pip install --quiet uv

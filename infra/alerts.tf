@@ -148,7 +148,7 @@ locals {
           kind     = "portal drift"
           title    = "The canary's drift is not seen"
           says     = "No check has seen the drift that is planted in the canary market for 26 hours: detection does not work."
-          section  = "the-canary"
+          section  = "its-drift-is-not-seen"
           file     = "canary_undetected"
           severity = 1
         }
@@ -156,7 +156,7 @@ locals {
           kind     = "portal drift"
           title    = "The canary's drift is not healed"
           says     = "No heal has undone the drift that is planted in the canary market for 26 hours: healing does not work."
-          section  = "the-canary"
+          section  = "its-drift-is-not-healed"
           file     = "canary_unhealed"
           severity = 1
         }

@@ -13,7 +13,7 @@ from typing import Final
 from records.version import VERSION
 from scripts.package.app_files import app_files
 from scripts.package.archive import EXECUTABLE, Entry, sha256_of, write_archive
-from scripts.package.errors import PackageError
+from scripts.package.errors import PackageError, spelt
 from scripts.package.provider_locks import Lock, locks_in, locks_of_estate, needed
 from scripts.package.provider_packages import Origin, ProviderPackage, most_unpacked_bytes, provider_packages
 from scripts.package.python_dependencies import Dependency, install_dependencies, python_version
@@ -124,10 +124,11 @@ def _locks(order: Order) -> tuple[list[Lock], list[str]]:
     left_out = [said for one in estates for said in one.left_out]
     if not any(lock.providers for lock in found) and not order.without_providers:
         remedy = (
-            "No lock file names a provider, so no stack that uses one could be planned. Give the estate's by --estate DIR or "
-            "--locks PATH; --without-providers builds a package all the same."
+            f"No lock file names a provider{' then' if left_out else ''}, so no stack that uses one could be planned. Give the "
+            f"estate's by {spelt('estate', 'DIR')} or {spelt('locks', 'PATH')}; {spelt('without-providers')} builds a package "
+            "all the same."
         )
-        raise PackageError("\n".join([remedy, *(f"left out: {said}" for said in left_out)]))
+        raise PackageError("\n".join([*(f"left out: {said}" for said in left_out), remedy]))
     return found, left_out
 
 
@@ -171,7 +172,10 @@ def _coming(parent: Path) -> Iterator[Path]:
         parent.mkdir(parents=True, exist_ok=True)
         coming = Path(tempfile.mkdtemp(prefix=".coming-", dir=parent))
     except OSError as error:
-        raise PackageError(f"{parent}: cannot be written to ({error.strerror}). Give another --output.") from None
+        raise PackageError(
+            f"{parent}: cannot be written to ({error.strerror}). Make it writable, or build elsewhere by "
+            "`python -m scripts.package --output DIR`."
+        ) from None
     try:
         yield coming
     finally:

@@ -3,3 +3,8 @@
 
 class PackageError(Exception):
     """No package is made. Names the file, what was expected and found, and what to do."""
+
+
+def spelt(option: str, value: str = "") -> str:
+    """An option in the words of ``make package``, and in those of the program that it runs."""
+    return f"{option.upper().replace('-', '_')}={value or 1} ({f'--{option} {value}'.rstrip()})"

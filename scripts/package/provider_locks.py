@@ -79,7 +79,7 @@ def locks_in(place: Path) -> list[Lock]:
 
 @dataclass(frozen=True, slots=True)
 class EstateLocks:
-    """``left_out`` says of each stack without a bundle that can be trusted why; its plan check is inconclusive anyway."""
+    """``left_out`` says of the stacks without a bundle that can be trusted why; their plan checks are inconclusive anyway."""
 
     locks: list[Lock]
     left_out: list[str]
@@ -99,13 +99,21 @@ def locks_of_estate(estate: Path, *, trackers: str = "trackers", bundles: str = 
             f"{estate / trackers}: there is no tracker. Download the containers of the records to {estate}."
         )
     found = EstateLocks([], [])
+    without_bundle: list[Path] = []
     for file in files:
         try:
             bundle = _bundle_of(file, file.relative_to(estate / trackers).as_posix())
-            if bundle is not None:
+            if bundle is None:
+                without_bundle.append(file)
+            else:
                 found.locks.extend(_lock_of_bundle(estate / bundles / bundle.blob, bundle))
         except PackageError as error:
             found.left_out.append(str(error))
+    if without_bundle:
+        found.left_out.append(
+            f"{len(without_bundle)} of {len(files)} trackers, such as {without_bundle[0]}: name no bundle. Deploy these stacks "
+            "by their pipelines, with `trueup record --bundle`."
+        )
     return found
 
 

@@ -17,7 +17,7 @@ from typing import Final
 from zipfile import BadZipFile, ZipFile
 
 from scripts.package.archive import sha256_of
-from scripts.package.errors import PackageError
+from scripts.package.errors import PackageError, spelt
 from scripts.package.provider_locks import Lock, Provider
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -62,8 +62,8 @@ def provider_packages(needed: dict[Provider, list[Lock]], origin: Origin) -> lis
 
 def _package(provider: Provider, locks: list[Lock], origin: Origin) -> ProviderPackage:
     place = _place(provider, origin.platform)
-    found = [mirror / place for mirror in origin.mirrors if (mirror / place).is_file()]
-    file = found[0] if found else _downloaded(provider, place, origin)
+    mirror = next((mirror for mirror in origin.mirrors if (mirror / place).is_file()), None)
+    file = mirror / place if mirror else _downloaded(provider, place, origin)
     sha256 = sha256_of(file)
     try:
         with ZipFile(file) as archive:
@@ -71,11 +71,12 @@ def _package(provider: Provider, locks: list[Lock], origin: Origin) -> ProviderP
             unpacked_bytes = sum(entry.file_size for entry in archive.infolist())
     except BadZipFile as error:
         raise PackageError(f"{file}: is no zip ({error}). Take it from the mirror, or mirror it again.") from None
+    by = f"-fs-mirror={mirror} " if mirror else ""
     for lock in locks:
         if hashes.isdisjoint(lock.providers[provider]):
             raise PackageError(
                 f"{file}: {lock.name} has no hash of it for {provider}; its own are {' and '.join(sorted(hashes))}. "
-                f"Where it is the one that you want: terraform providers lock -platform={origin.platform} {provider.source}"
+                f"Where it is the one that you want: terraform providers lock {by}-platform={origin.platform} {provider.source}"
             )
     return ProviderPackage(provider, file, place, sha256, file.stat().st_size, unpacked_bytes)
 
@@ -118,10 +119,19 @@ def _downloaded(provider: Provider, place: str, origin: Origin) -> Path:
         ) from None
     if done.returncode != 0 or not (mirror / place).is_file():
         raise PackageError(
-            f"{provider}: is in no --mirror, and cannot be had from its registry: {_said(done.stderr)} "
-            "Elsewhere, `terraform providers mirror DIR` makes a folder for --mirror."
+            f"{provider}: {_in_no_mirror(provider, origin)}, and cannot be had from its registry: {_said(done.stderr)} "
+            f"Elsewhere, `terraform providers mirror DIR` makes a folder of zips for {spelt('mirror', 'DIR')}."
         )
     return mirror / place
+
+
+def _in_no_mirror(provider: Provider, origin: Origin) -> str:
+    """Where it lies unpacked, that too: its zip cannot be made of that. Source: as of `_place`, 'unpacked layout'."""
+    for mirror in origin.mirrors:
+        unpacked = mirror / provider.source / provider.version / origin.platform
+        if unpacked.is_dir():
+            return f"is only unpacked in the mirror ({unpacked}), where its zip is needed"
+    return "is in no mirror"
 
 
 def _said(stderr: str) -> str:

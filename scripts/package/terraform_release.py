@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 from zipfile import BadZipFile, ZipFile
 
-from scripts.package.errors import PackageError
+from scripts.package.errors import PackageError, spelt
 
 PIN_FILE: Final = Path(__file__).with_name("terraform.toml")
 _PROGRAM: Final = "terraform"
@@ -87,6 +87,6 @@ def _downloaded(pin: Pin) -> bytes:
             content: bytes = answer.read()
     except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
         raise PackageError(
-            f"{pin.url}: cannot be downloaded ({error}). Download it elsewhere, and give it by --terraform FILE."
+            f"{pin.url}: cannot be downloaded ({error}). Download it elsewhere, and give it by {spelt('terraform', 'FILE')}."
         ) from None
     return content

@@ -1,7 +1,8 @@
 """The queries of alerts and workbook as Azure gets them: rendered by Terraform, bound by Microsoft's parser, run by DuckDB.
 
 `workspace_tables.json` has the columns that Microsoft documents of the tables that are asked
-(https://learn.microsoft.com/azure/azure-monitor/reference/tables/appevents, `…/appmetrics` and `…/storagequeuelogs`).
+(https://learn.microsoft.com/azure/azure-monitor/reference/tables/appevents, `…/appmetrics`, `…/apptraces` and
+`…/storagequeuelogs`; of `…/storagebloblogs` most).
 """
 
 from __future__ import annotations

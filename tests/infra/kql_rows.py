@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -98,7 +99,9 @@ def check(
     market: str = "de",
     stack: str = "network",
     job_id: str | None = None,
+    findings: Mapping[str, int] | None = None,
 ) -> None:
+    """``findings`` are how many, by kind; without a plan there are none to count."""
     workspace.event(
         "trueup.portal_drift",
         at + 5 * MINUTE,
@@ -108,6 +111,7 @@ def check(
         plan_check__decision="heal" if reason is None else "hold",
         plan_check__reason=reason,
         plan_check__job_id=job_id,
+        **{f"plan_check__findings_{kind}": count for kind, count in (findings or {}).items()},
     )
 
 

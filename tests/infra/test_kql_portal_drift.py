@@ -226,13 +226,14 @@ class TestThePoisonQueue:
 class TestTheCanary:
     def tell(self, workspace: Workspace, name: str, at: datetime, *, market: str = CANARY) -> None:
         if name == "canary-undetected":
-            check(workspace, "p", at, reason=None, market=market)
+            check(workspace, "p", at, reason=None, market=market, findings={"portal_drift": 1, "mixed": 0})
         else:
             heal(workspace, at, step="verified", market=market)
 
     def test_is_told_of_where_nothing_has_ever_come(self, rendered: Rendered, workspace: Workspace, name: str) -> None:
         (row,) = workspace.ask(rendered.alert(name))
-        assert (row["Market"], row["Runbook"]) == (CANARY, f"{RUNBOOK_URL}#the-canary")
+        section = {"canary-undetected": "its-drift-is-not-seen", "canary-unhealed": "its-drift-is-not-healed"}[name]
+        assert (row["Market"], row["Runbook"]) == (CANARY, f"{RUNBOOK_URL}#{section}")
 
     @pytest.mark.parametrize(("age", "rows"), [(25, 0), (27, 1)])
     def test_has_26_hours(self, rendered: Rendered, workspace: Workspace, name: str, age: int, rows: int) -> None:
@@ -242,6 +243,24 @@ class TestTheCanary:
     def test_is_not_another_market(self, rendered: Rendered, workspace: Workspace, name: str) -> None:
         self.tell(workspace, name, NOW - HOUR, market="de")
         assert len(workspace.ask(rendered.alert(name))) == 1
+
+
+@pytest.mark.parametrize(
+    ("reason", "findings", "seen"),
+    [
+        ("inconclusive", {}, False),
+        ("pending_change", {"portal_drift": 0, "mixed": 0, "pending_change": 1}, False),
+        ("mixed", {"portal_drift": 0, "mixed": 1}, True),
+        ("dry_run", {"portal_drift": 1, "mixed": 0}, True),
+    ],
+    ids=["there was no plan", "nobody changed it", "more would be changed with it", "it is held"],
+)
+def test_the_canarys_drift_is_seen_where_a_check_has_found_it(
+    rendered: Rendered, workspace: Workspace, reason: str, findings: dict[str, int], *, seen: bool
+) -> None:
+    for age in range(1, 26, 4):
+        check(workspace, f"p{age}", NOW - age * HOUR, reason=reason, market=CANARY, findings=findings)
+    assert (workspace.ask(rendered.alert("canary-undetected")) == []) is seen
 
 
 def test_a_heal_of_the_canary_that_did_not_converge_is_none(rendered: Rendered, workspace: Workspace) -> None:

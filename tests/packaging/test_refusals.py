@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import shlex
 import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -99,12 +101,37 @@ def test_a_provider_that_one_lock_file_of_two_does_not_have_the_hash_of(world: W
 
 
 @pytest.mark.terraform
+def test_what_is_said_of_a_hash_that_a_lock_file_lacks_adds_it(world: World) -> None:
+    world.lock.write_text(lock_text(AZURERM, "4.79.0", f"zh:{'0' * 64}"), encoding="utf-8")
+    remedy = refusal(world.order).partition("terraform ")[2]
+    assert f"-fs-mirror={world.order.mirrors[0]} " in remedy
+    required = {"azurerm": {"source": AZURERM, "version": "4.79.0"}}
+    configuration = json.dumps({"terraform": {"required_providers": required}})
+    (world.lock.parent / "main.tf.json").write_text(configuration, encoding="utf-8")
+    command = [str(the_pinned_terraform()), *shlex.split(remedy)]
+    subprocess.run(command, cwd=world.lock.parent, check=True, capture_output=True)
+    assert [str(one.provider) for one in quietly_built(world.order).providers] == [f"{AZURERM} 4.79.0"]
+
+
+@pytest.mark.terraform
 def test_a_provider_that_is_in_no_mirror_and_whose_registry_does_not_answer(world: World) -> None:
     world.provider.unlink()
     said = refusal(world.order)
-    assert said.startswith(f"{AZURERM} 4.79.0: is in no --mirror")
+    assert said.startswith(f"{AZURERM} 4.79.0: is in no mirror")
     assert "could not connect to registry.terraform.io" in said
+    assert "MIRROR=DIR (--mirror DIR)" in said
     assert said.isprintable()
+
+
+@pytest.mark.terraform
+def test_a_provider_that_a_mirror_has_unpacked_alone(world: World) -> None:
+    folder = world.provider.parent / "4.79.0/linux_amd64"
+    with ZipFile(world.provider) as archive:
+        archive.extractall(folder)
+    world.provider.unlink()
+    said = refusal(world.order)
+    assert said.startswith(f"{AZURERM} 4.79.0: is only unpacked in the mirror ({folder}), where its zip is needed")
+    assert "`terraform providers mirror DIR` makes a folder of zips" in said
 
 
 @pytest.mark.terraform
@@ -117,7 +144,14 @@ def test_a_dependency_without_a_wheel(world: World) -> None:
 
 @pytest.mark.terraform
 def test_no_provider_at_all_unless_that_is_what_was_asked_for(world: World) -> None:
-    assert "--without-providers" in refusal(replace(world.order, locks=()))
+    said = refusal(replace(world.order, locks=()))
+    assert said.startswith("No lock file names a provider, so")
+    for spelling in (
+        "ESTATE=DIR (--estate DIR)",
+        "LOCKS=PATH (--locks PATH)",
+        "WITHOUT_PROVIDERS=1 (--without-providers)",
+    ):
+        assert spelling in said
 
 
 @pytest.mark.terraform
@@ -244,9 +278,21 @@ def test_a_stack_whose_records_are_bad_is_left_out_by_name_and_no_other(
 
 
 @pytest.mark.terraform
-def test_no_stack_is_left(world: World, estate: Estate) -> None:
-    said = spoil_the_bundle(estate)
-    assert f"left out: {said}" in refusal(replace(world.order, locks=(), estates=(estate.root,)))
+def test_where_no_stack_is_left_the_reason_comes_first(world: World, estate: Estate) -> None:
+    cause = spoil_the_bundle(estate)
+    said = refusal(replace(world.order, locks=(), estates=(estate.root,)))
+    assert said.startswith(f"left out: {cause}")
+    assert said.splitlines()[-1].startswith("No lock file names a provider then, so")
+
+
+def test_trackers_without_a_bundle_are_counted(estate: Estate) -> None:
+    for stack in ("app", "dns"):
+        tracker = {"schema_version": 1, "market": "de", "stack": stack}
+        (estate.tracker.parent / f"{stack}.json").write_text(json.dumps(tracker), encoding="utf-8")
+    found = locks_of_estate(estate.root)
+    assert len(found.locks) == 1
+    (said,) = found.left_out
+    assert said.startswith(f"2 of 3 trackers, such as {estate.tracker.parent / 'app.json'}: name no bundle. ")
 
 
 def test_an_estate_without_trackers(estate: Estate) -> None:

@@ -1,16 +1,24 @@
 """`docs/costs.md`: its tables of units and costs follow from its assumptions and prices, and those hold for code and `infra/`.
 
-``python -m tests.unit.test_docs_of_costs`` prints the three tables that follow, for other assumptions and prices.
+``python -m tests.unit.test_docs_of_costs`` prints the three tables that follow, for other assumptions and prices, and with
+``--markets 40`` for another size.
 """
 
+import argparse
 import json
+import os
 import re
+import shutil
+import subprocess
+import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Final
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from azure.core.pipeline.transport import AioHttpTransport
@@ -63,8 +71,10 @@ class Estate:
     prices: Values
 
     def a(self, name: str) -> float:
+        """Of an estate between two of the three sizes it is the larger one's value, and beyond them the largest one's."""
         values = self.assumed[name]
-        return values[SIZES.index(self.markets)] if len(values) > 1 else values[0]
+        place = next((place for place, size in enumerate(SIZES) if self.markets <= size), len(SIZES) - 1)
+        return values[place] if len(values) > 1 else values[0]
 
     def p(self, name: str) -> float:
         return self.prices[name][0]
@@ -291,10 +301,10 @@ def pages(items: int, lanes: int) -> int:
     return sum(-(-len(range(lane, items, lanes)) // MOST_NAMES_ON_A_PAGE) for lane in range(lanes))
 
 
-def estates(**changes: tuple[float, ...]) -> list[Estate]:
+def estates(sizes: Sequence[int] = SIZES, **changes: tuple[float, ...]) -> list[Estate]:
     assumed, prices = values_of("Assumptions"), values_of("Prices")
     assert changes.keys() <= assumed.keys()
-    return [Estate(markets, assumed | changes, prices) for markets in SIZES]
+    return [Estate(markets, assumed | changes, prices) for markets in sizes]
 
 
 def shown(value: float) -> str:
@@ -309,8 +319,8 @@ def dollars(value: float) -> str:
     return f"${value:,.0f}" if abs(value) >= 10 else f"${value:.2f}"
 
 
-def cost_table() -> list[list[str]]:
-    costs = [estate.costs() for estate in estates()]
+def cost_table(sizes: Sequence[int]) -> list[list[str]]:
+    costs = [estate.costs() for estate in estates(sizes)]
     totals = [{"**together**": sum(of_one.values())} for of_one in costs]
     return table(costs, dollars) + table(totals, dollars)
 
@@ -328,11 +338,11 @@ LEVERS: Final[dict[str, dict[str, tuple[float, ...]]]] = {
 }
 
 
-def lever_table() -> list[list[str]]:
-    before = [sum(estate.costs().values()) for estate in estates()]
+def lever_table(sizes: Sequence[int]) -> list[list[str]]:
+    before = [sum(estate.costs().values()) for estate in estates(sizes)]
     rows = []
     for lever, changes in LEVERS.items():
-        after = [sum(estate.costs().values()) for estate in estates(**changes)]
+        after = [sum(estate.costs().values()) for estate in estates(sizes, **changes)]
         rows.append([lever, *(_difference(new - old) for old, new in zip(before, after, strict=True))])
     return rows
 
@@ -343,16 +353,91 @@ def _difference(value: float) -> str:
     return f"{MINUS if value < 0 else '+'}{dollars(abs(value))}"
 
 
-def test_the_units_follow_from_the_assumptions() -> None:
-    assert table_rows(section("Units"))[1:] == table([estate.units() for estate in estates()])
+def tables(sizes: Sequence[int]) -> dict[str, list[list[str]]]:
+    """What follows from assumptions and prices, by the section of the document, with the heads of its columns."""
+    heads = [f"{markets:,} markets" for markets in sizes]
+    return {
+        "Costs": [["of", *heads], *cost_table(sizes)],
+        "What moves it": [["change", *heads], *lever_table(sizes)],
+        "Units": [["a month", *heads], *table([estate.units() for estate in estates(sizes)])],
+    }
 
 
-def test_the_costs_follow_from_units_and_prices() -> None:
-    assert table_rows(section("Costs"))[1:] == cost_table()
+def in_markdown(rows: list[list[str]]) -> str:
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:]])
 
 
-def test_each_lever_moves_what_the_document_says() -> None:
-    assert table_rows(section("What moves it"))[1:] == lever_table()
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.unit.test_docs_of_costs",
+        description="Prints the tables of docs/costs.md that follow from its assumptions and prices.",
+    )
+    parser.add_argument(
+        "--markets",
+        metavar="N",
+        type=int,
+        nargs="+",
+        default=SIZES,
+        help="how many; by default the document's three sizes",
+    )
+    sizes = parser.parse_args(arguments).markets
+    if min(sizes) < 1:
+        parser.error("--markets: an estate has one market at least")
+    for title, rows in tables(sizes).items():
+        print(f"## {title}\n\n{in_markdown(rows)}\n")  # noqa: T201 (that is what it is for)
+
+
+@pytest.mark.parametrize("title", ["Costs", "What moves it", "Units"])
+def test_a_table_is_what_follows_from_assumptions_and_prices(title: str) -> None:
+    assert in_markdown(tables(SIZES)[title]) in section(title)
+
+
+def test_the_tables_are_printed_as_the_document_has_them(capsys: pytest.CaptureFixture[str]) -> None:
+    main([])
+    printed = capsys.readouterr().out
+    for title, rows in tables(SIZES).items():
+        assert f"## {title}\n\n{in_markdown(rows)}\n" in printed
+
+
+def test_an_estate_of_any_size_has_its_costs(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--markets", "40", "2500"])
+    printed = capsys.readouterr().out
+    assert "| of | 40 markets | 2,500 markets |\n|---|---|---|\n| execution time |" in printed
+    between, beyond = estates([40, 2500])
+    assert (between.a("plans_at_once"), beyond.a("plans_at_once")) == (8, 40)
+    (ten, hundred, _), forty = estates(), sum(between.costs().values())
+    assert sum(ten.costs().values()) < forty < sum(hundred.costs().values())
+
+
+def test_an_estate_without_markets_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--markets", "0"])
+    assert "one market at least" in capsys.readouterr().err
+
+
+def test_azure_is_asked_for_its_prices_by_a_command_that_a_shell_leaves_whole() -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("needs curl")
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    (command,) = re.findall(r"^```sh\n(curl .*?)^```", section("Prices"), re.MULTILINE | re.DOTALL)
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        here = command.replace("https://prices.azure.com", f"http://127.0.0.1:{server.server_port}")
+        subprocess.run(["bash", "-euc", here], check=True, env={"PATH": os.environ["PATH"]})
+        server.shutdown()
+    (url,) = map(urlsplit, asked)
+    assert url.path == "/api/retail/prices"
+    assert parse_qs(url.query)["$filter"] == ["armRegionName eq 'westeurope' and serviceName eq 'Functions'"]
 
 
 def test_each_price_says_where_it_is_from() -> None:
@@ -463,5 +548,4 @@ class TestTheCountedRequests:
 
 
 if __name__ == "__main__":
-    for rows in (table([estate.units() for estate in estates()]), cost_table(), lever_table()):
-        print("\n".join(f"| {' | '.join(row)} |" for row in rows), end="\n\n")  # noqa: T201 (that is what it is for)
+    main()

@@ -46,6 +46,7 @@ resource "azurerm_role_assignment" "planter" {
   role_definition_id = azurerm_role_definition.planter.role_definition_resource_id
   principal_id       = azurerm_logic_app_workflow.planter.identity[0].principal_id
   principal_type     = "ServicePrincipal"
+  description        = "trueup: the canary's planter sets this rule to Allow once a day"
 }
 
 # `azurerm_logic_app_action_http` knows no authentication.

@@ -24,6 +24,11 @@ run "may_write_one_rule_and_nothing_else_and_writes_it_without_a_secret" {
   }
 
   assert {
+    condition     = startswith(azurerm_role_assignment.planter.description, "trueup: ")
+    error_message = "Who finds the assignment on the rule must be told what it is for."
+  }
+
+  assert {
     condition     = jsondecode(azurerm_logic_app_action_custom.plant.body).inputs.uri == "https://management.azure.com${azurerm_role_assignment.planter.scope}"
     error_message = "The request goes elsewhere than the role."
   }
