@@ -4,6 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
+from typing import Final
 
 from pins.configuration import Argument, Block, BlockKind, Configuration, ConfigurationFile, Origin
 from pins.firmness import NotLiteral, Pin, pin_as_deployed, pin_of
@@ -11,6 +13,8 @@ from pins.modules import Module, module_of, version_of
 from records.module_sources import masked_source
 from records.modules import DeployedModule
 from records.names import tracker_blob
+
+_MOST_REFERENCES: Final = 4_096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +75,15 @@ def calls_of(configuration: Configuration) -> Iterator[ModuleCall]:
         yield from _calls_of_module(sorted(files, key=lambda file: file.path))
 
 
+@lru_cache(maxsize=_MOST_REFERENCES)
+def _as_deployed(source: str, version: str | None, constraint: str | None) -> tuple[str, Pin]:
+    """A source without its secrets, and its pin: an estate has few references, and each of them in many stacks."""
+    return masked_source(source), pin_as_deployed(source, version=version, constraint=constraint)
+
+
 def call_as_deployed(module: DeployedModule) -> ModuleCall:
     """A call that a tracker tells of."""
+    source, pin = _as_deployed(module.source, module.version, module.constraint)
     return ModuleCall(
         name=module.name,
         place=Place(
@@ -82,9 +93,9 @@ def call_as_deployed(module: DeployedModule) -> ModuleCall:
             stack=module.stack,
             deployed_at=module.deployed_at,
         ),
-        source=masked_source(module.source),
+        source=source,
         version=module.version,
-        pin=pin_as_deployed(module.source, version=module.version, constraint=module.constraint),
+        pin=pin,
         commit=module.commit,
     )
 

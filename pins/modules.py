@@ -5,10 +5,15 @@ is; a repository with one module, or a folder for each, needs no name in the tag
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
 
 from pins.address import LocalSource, PackageSource, RegistrySource
 from pins.firmness import Pin, Reason
 from pins.versions import Version, parse_version, read_ref
+
+_MOST_PINS: Final = 4_096
+"""An estate has few pins, and each of them in many stacks."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -23,6 +28,7 @@ class Module:
     within: str = ""
 
 
+@lru_cache(maxsize=_MOST_PINS)
 def module_of(pin: Pin) -> Module | None:
     """None for a local folder, and where the address could not be read."""
     match pin.source:
@@ -42,6 +48,7 @@ def package_of(source: PackageSource) -> str:
     return f"{source.host}/{source.path.lstrip('/')}" if source.host else source.path
 
 
+@lru_cache(maxsize=_MOST_PINS)
 def version_of(pin: Pin) -> Version | None:
     """The one full version that a pin names; None where it is pinned otherwise."""
     if pin.pinned_to is None:

@@ -12,7 +12,7 @@ from pins.calls import ModuleCall, Place
 from pins.configuration import Origin
 from pins.firmness import Reason
 from pins.library import Library
-from pins.modules import package_of
+from pins.modules import Module, package_of
 from pins.versions import TAGS
 from records.plan_checks import stack_path
 
@@ -36,6 +36,7 @@ class MovedTag:
 
     package: str
     tag: str
+    module: Module
     recorded: tuple[RecordedCommit, ...]
     now: str | None = None
     is_gone: bool = False
@@ -44,6 +45,7 @@ class MovedTag:
 
 @dataclass(slots=True)
 class _Tag:
+    module: Module
     commits: dict[str, set[str]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     places: set[Place] = field(default_factory=set)
@@ -60,10 +62,10 @@ class TagTally:
         """The calls of one stack all at once: two calls of a module in one of them are one user of its tag."""
         seen: set[tuple[tuple[str, str], str, str]] = set()
         for call in calls:
-            key = _tag_of(call)
-            if key is None:
+            key, module = _tag_of(call), call.module
+            if key is None or module is None:
                 continue
-            tag = self._tags.setdefault(key, _Tag())
+            tag = self._tags.setdefault(key, _Tag(module))
             if call.place.origin is not Origin.TRACKER:
                 tag.places.add(call.place)
             elif call.commit:
@@ -73,8 +75,9 @@ class TagTally:
                     continue
                 seen.add((key, commit, stack))
                 tag.counts[commit] = tag.counts.get(commit, 0) + 1
-                if self.most_stacks is None or len(stacks) < self.most_stacks:
-                    stacks.add(stack)
+                stacks.add(stack)
+                if self.most_stacks is not None and len(stacks) > self.most_stacks:
+                    stacks.remove(max(stacks))
 
     def moved(self, library: Library | None = None) -> tuple[MovedTag, ...]:
         found = (self._moved(package, name, tag, library) for (package, name), tag in sorted(self._tags.items()))
@@ -89,6 +92,7 @@ class TagTally:
         return MovedTag(
             package=package,
             tag=name,
+            module=tag.module,
             recorded=tuple(
                 RecordedCommit(commit=commit, stacks=tuple(sorted(stacks)), stack_count=tag.counts[commit])
                 for commit, stacks in sorted(tag.commits.items())

@@ -36,10 +36,14 @@ class VersionInUse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleInUse:
-    """A module and its versions in use, the newest first and what is no version last."""
+    """A module and its versions in use, the newest first and what is no version last.
+
+    ``user_count`` is how many use it, some perhaps at two versions.
+    """
 
     module: Module
     versions: tuple[VersionInUse, ...]
+    user_count: int
 
     @property
     def is_spread(self) -> bool:
@@ -65,29 +69,36 @@ class SpreadTally:
 
     most_users: int | None = None
     _modules: dict[Module, dict[str, _Use]] = field(default_factory=dict)
+    _user_counts: dict[Module, int] = field(default_factory=dict)
 
     def add(self, calls: Iterable[ModuleCall]) -> None:
         """The calls of one stack, or of one folder, all at once: two calls of a module in one of them are one user."""
         seen: set[tuple[Module, str, str]] = set()
+        users: set[tuple[Module, str]] = set()
         for call in calls:
             module = call.module
             if module is None:
                 continue
             version, text = version_of(call.pin), call.version_in_use
             user = _user(call)
+            if (module, user) not in users:
+                users.add((module, user))
+                self._user_counts[module] = self._user_counts.get(module, 0) + 1
             use = self._modules.setdefault(module, {}).setdefault(text, _Use(version, call.pin.firmness))
             if (module, text, user) in seen or user in use.users:
                 continue
             seen.add((module, text, user))
             use.user_count += 1
-            if self.most_users is None or len(use.users) < self.most_users:
-                use.users.add(user)
+            use.users.add(user)
+            if self.most_users is not None and len(use.users) > self.most_users:
+                # The first by name, in whatever order they come.
+                use.users.remove(max(use.users))
             moments = [moment for moment in (use.since, call.place.deployed_at) if moment]
             use.since = min(moments, default=None)
 
     def modules(self, releases: Releases = lambda _: ()) -> tuple[ModuleInUse, ...]:
         return tuple(
-            ModuleInUse(module=module, versions=_versions(uses, releases(module)))
+            ModuleInUse(module=module, versions=_versions(uses, releases(module)), user_count=self._user_counts[module])
             for module, uses in sorted(self._modules.items())
         )
 

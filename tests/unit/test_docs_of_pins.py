@@ -12,10 +12,20 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]  # its stubs would be one more dependency, for this one call
 
+from adapters.table_names import PINS_TABLE
+from adapters.telemetry_names import MODULE_EVENT, MODULE_STACKS
 from pins.configuration import Trouble
 from pins.firmness import FIRMNESS_OF, Reason
 from pins.render.sarif import RULES
 from pins.wording import BECAUSE
+from records.module_pins import (
+    DeployedCommit,
+    DeployedModulePins,
+    DeployedMovedTag,
+    LooseReference,
+    ModuleVersion,
+    PinSummary,
+)
 from tests.unit.test_cli import trueup
 from tests.unit.test_docs import ROOT, headings, table_rows, text_of
 
@@ -56,6 +66,18 @@ def test_every_field_of_the_json_is_documented(tmp_path: Path) -> None:
     for name in ("calls", "modules"):
         (item,) = found[name]
         assert set(item) <= set(fields[name]), name
+
+
+def test_every_field_of_the_daily_report_is_documented() -> None:
+    section = text_of("docs/pins.md").partition("## In the daily report")[2].partition("\n## ")[0]
+    fields = {row[0].strip("`"): words(row[1]) for row in table_rows(section)}
+    assert set(fields) - {"field of `pins"} == set(PinSummary.model_fields)
+    assert set(fields["modules"]) == {*DeployedModulePins.model_fields, *ModuleVersion.model_fields}
+    assert set(fields["loose"]) == set(LooseReference.model_fields)
+    assert set(fields["moved_tags"]) == {*DeployedMovedTag.model_fields, *DeployedCommit.model_fields}
+    for document in ("docs/pins.md", "CHANGELOG.md"):
+        for name in (PINS_TABLE, MODULE_EVENT, MODULE_STACKS):
+            assert f"`{name}`" in text_of(document)
 
 
 def test_the_example_of_the_librarys_file_is_one(tmp_path: Path) -> None:
