@@ -31,7 +31,8 @@ def read_library(folder: Path) -> LibraryRepository:
         ConfigurationError: it is none, or git cannot read it.
     """
     try:
-        top = _git(folder, "rev-parse", "--show-toplevel", "--absolute-git-dir", allow_failure=True).splitlines()
+        # A bare repository has no top.
+        top = _git(folder, "rev-parse", "--show-toplevel", allow_failure=True).strip()
         refs = _git(folder, "for-each-ref", f"--format={_FORMAT}", _TAGS, _HEADS, _REMOTES)
         remotes = _git(folder, "config", "--get-regexp", r"^remote\..*\.(push)?url$", allow_failure=True)
     except _GitError as error:
@@ -48,10 +49,13 @@ def read_library(folder: Path) -> LibraryRepository:
         else:
             branches.add(name.removeprefix(_REMOTES).partition("/")[2])
     return LibraryRepository(
-        root=Path(top[0] if len(top) > 1 else folder).resolve().as_posix(),
+        root=folder.resolve().as_posix(),
         tags=tags,
         branches=frozenset(branches),
-        remotes=tuple(url for _, _, url in (line.partition(" ") for line in remotes.splitlines()) if url),
+        remotes=(
+            *([top] if top else []),
+            *(url for _, _, url in (line.partition(" ") for line in remotes.splitlines()) if url),
+        ),
     )
 
 

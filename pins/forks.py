@@ -5,6 +5,7 @@ Where the same thing is defined in two places, the two will have diverged within
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from posixpath import join, normpath
 
 from pins.calls import Place
 from pins.configuration import BlockKind, Configuration, ConfigurationFile, Origin
@@ -26,9 +27,9 @@ class Fork:
 
 
 def forks_in(configuration: Configuration, library: LibraryFile, *, library_root: str | None = None) -> Iterator[Fork]:
-    """``library_root`` is the folder of the library's own repository, whose resources are no forks."""
+    """``library_root`` is the library's own folder, whose resources are no forks."""
     for file in configuration.files:
-        if file.is_fetched or file.root == library_root or _is_of_the_library(file, library):
+        if file.is_fetched or _is_of_the_library(file, library, library_root):
             continue
         for block in file.blocks:
             owners = library.owners.get(block.type or "", ())
@@ -41,7 +42,9 @@ def forks_in(configuration: Configuration, library: LibraryFile, *, library_root
                 )
 
 
-def _is_of_the_library(file: ConfigurationFile, library: LibraryFile) -> bool:
+def _is_of_the_library(file: ConfigurationFile, library: LibraryFile, library_root: str | None) -> bool:
     if file.origin is not Origin.FOLDER:
         return False
-    return any(file.folder == folder or file.folder.startswith(f"{folder}/") for folder in library.folders)
+    where = normpath(join(file.root, file.folder))
+    folders = [normpath(join(file.root, folder)) for folder in library.folders]
+    return any(where == folder or where.startswith(f"{folder}/") for folder in (*folders, library_root) if folder)

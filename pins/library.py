@@ -26,7 +26,8 @@ class LibraryFile:
 class LibraryRepository:
     """The library's git repository as it is now: the commit of each tag, the names of its branches, and where it is known.
 
-    ``root`` is its folder on this machine, ``remotes`` the addresses that git knows it by.
+    ``root`` is the library's folder on this machine, which may be one of a repository that holds other things too; ``remotes``
+    are the addresses that the repository is known by.
     """
 
     root: str

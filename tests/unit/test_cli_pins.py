@@ -290,6 +290,16 @@ def test_folders_of_the_repository_that_are_the_library_are_no_forks(tmp_path: P
     assert [fork["path"] for fork in json.loads(run.stdout)["forks"]] == ["stacks/de/main.tf"]
 
 
+def test_a_library_in_the_repository_that_uses_it_is_no_fork_of_itself(tmp_path: Path) -> None:
+    for folder in ("modules/kv", "stacks/de"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "main.tf").write_text('resource "azurerm_key_vault" "x" {}\n', encoding="utf-8")
+    git(tmp_path, "init", "--quiet")
+    (tmp_path / "modules" / "library.yaml").write_text("modules:\n  kv: [azurerm_key_vault]\n", encoding="utf-8")
+    run = trueup("pins", str(tmp_path), "--library", str(tmp_path / "modules"), "--format", "json")
+    assert [fork["path"] for fork in json.loads(run.stdout)["forks"]] == ["stacks/de/main.tf"]
+
+
 def test_help_has_an_example_and_the_exit_statuses() -> None:
     told = " ".join(trueup("pins", "--help").stdout.replace("│", " ").split())
     assert "Exit status: 0 all pinned, 2 something needs a person, 1 it failed." in told

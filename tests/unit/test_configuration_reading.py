@@ -177,6 +177,18 @@ def test_a_broken_file_is_named_and_the_rest_is_still_reported(
     assert set(calls(configuration)) == {"whole"}
 
 
+@pytest.mark.parametrize(
+    "nested", ["(" * 5_000 + "1" + ")" * 5_000, "[" * 5_000 + "]" * 5_000, "{ a = " * 2_000 + "1" + "}" * 2_000]
+)
+def test_an_expression_that_is_nested_very_deep_costs_its_file_at_most(repository: Path, nested: str) -> None:
+    put(repository / "main.tf", call("whole", "a/b/c", "1.0.0"))
+    put(repository / "deep.tf", f'module "x" {{\n  source = "a/b/c"\n  y = {nested}\n}}\n')
+    configuration = read(repository)
+    assert {"whole"} <= set(calls(configuration))
+    assert {one.path for one in configuration.unread} <= {"deep.tf"}
+    assert ("x" in calls(configuration)) is not bool(configuration.unread)
+
+
 def test_windows_line_ends_comments_and_a_byte_order_mark_are_read(repository: Path) -> None:
     text = '\ufeff// module "no" {\r\n/* module "no" {\r\n */\r\nmodule "x" { # module\r\n  source = (\r\n"a/b/c")\r\n}\r\n'
     put(repository / "main.tf", text)
