@@ -6,7 +6,7 @@ A bundle is unpacked for it into a folder that is gone afterwards.
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from errno import ELOOP
 from pathlib import Path
@@ -14,7 +14,7 @@ from posixpath import join, normpath
 from typing import Final
 
 from adapters.bundle_unpacking import shown, unpack_bundle
-from adapters.configuration_parsing import Broken, Content, parse_all
+from adapters.configuration_parsing import Broken, Content, Parsed, parse_all
 from adapters.ignore_files import GIT_FOLDER
 from adapters.terraform_json import DATA_FOLDER
 from adapters.terraform_modules import installed_modules
@@ -77,15 +77,27 @@ def read_configuration(places: Sequence[Path], wanted: Wanted) -> Configuration:
             trees.append(
                 _Tree(top=top, root=top, origin=Origin.BUNDLE, wanted=wanted, seen=seen, bundle=place.as_posix())
             )
-        files = tuple(file for tree in trees for file in tree.read())
+        files = tuple(_read(trees))
     return Configuration(files=files, unread=(*unread, *(one for tree in trees for one in tree.unread)))
+
+
+def _read(trees: Sequence["_Tree"]) -> Iterator[ConfigurationFile]:
+    """Parses the files of all trees together, then those of the modules that they call, until none is new."""
+    loaded = [(tree, list(tree.walk())) for tree in trees]
+    while any(files for _, files in loaded):
+        parsed = parse_all(one.content for _, files in loaded for one in files)
+        read = [(tree, list(tree.files(files, parsed))) for tree, files in loaded]
+        for _, files in read:
+            yield from files
+        loaded = [(tree, [one for file in files for one in tree.called(file)]) for tree, files in read]
 
 
 def read_module(folder: Path) -> Configuration:
     """The module calls of one folder alone."""
     wanted = Wanted(max_bundle_bytes=0)
     tree = _Tree(top=folder, root=folder, origin=Origin.FOLDER, wanted=wanted, seen=set())
-    files = tuple(tree.read_alone())
+    loaded = list(tree.module(folder, is_fetched=False))
+    files = tuple(tree.files(loaded, parse_all(one.content for one in loaded)))
     return Configuration(files=files, unread=tuple(tree.unread))
 
 
@@ -127,24 +139,14 @@ class _Tree:
     bundle: str | None = None
     unread: list[Unread] = field(default_factory=list)
 
-    def read(self) -> Iterator[ConfigurationFile]:
-        loaded = list(self._walk(self.top))
-        while loaded:
-            files = list(self._parsed(loaded))
-            yield from files
-            loaded = [one for file in files for one in self._called(file)]
-
-    def read_alone(self) -> Iterator[ConfigurationFile]:
-        return self._parsed(list(self._module(self.top, is_fetched=False)))
-
-    def _walk(self, top: Path) -> Iterator[_Loaded]:
+    def walk(self) -> Iterator[_Loaded]:
         """Every folder below; those behind links last, so that a folder goes by its own path where it has one here."""
-        pending, links = [top], list[Path]()
+        pending, links = [self.top], list[Path]()
         while pending or links:
             folder = pending.pop() if pending else links.pop()
             if not self._is_new(folder):
                 continue
-            yield from self._module(folder, is_fetched=False)
+            yield from self.module(folder, is_fetched=False)
             for path in reversed(self._entries(folder)):
                 if path.name in _NOT_CONFIGURATION or not path.is_dir():
                     continue
@@ -161,9 +163,9 @@ class _Tree:
         for module in modules:
             where = folder / normpath(module.folder)
             if module.package and where.is_dir() and self._is_new(where):
-                yield from self._module(where, is_fetched=True)
+                yield from self.module(where, is_fetched=True)
 
-    def _called(self, file: ConfigurationFile) -> Iterator[_Loaded]:
+    def called(self, file: ConfigurationFile) -> Iterator[_Loaded]:
         """The modules that a file calls by a path and that were not read yet."""
         for block in file.blocks:
             path = _local_path(block)
@@ -185,9 +187,9 @@ class _Tree:
                     )
                 )
             elif self._is_new(where):
-                yield from self._module(where, is_fetched=file.is_fetched)
+                yield from self.module(where, is_fetched=file.is_fetched)
 
-    def _module(self, folder: Path, *, is_fetched: bool) -> Iterator[_Loaded]:
+    def module(self, folder: Path, *, is_fetched: bool) -> Iterator[_Loaded]:
         """The files of a folder that Terraform loads."""
         for path in self._entries(folder):
             if not _is_loaded(path.name) or path.is_dir():
@@ -224,8 +226,10 @@ class _Tree:
         self.seen.add(real)
         return is_new
 
-    def _parsed(self, loaded: list[_Loaded]) -> Iterator[ConfigurationFile]:
-        parsed = parse_all(one.content for one in loaded)
+    def files(
+        self, loaded: Sequence[_Loaded], parsed: Mapping[tuple[bytes, bool], Parsed]
+    ) -> Iterator[ConfigurationFile]:
+        """Those that could be read; the others are ``unread`` from now on."""
         for one in loaded:
             blocks = parsed[one.content.key]
             if isinstance(blocks, Broken):
@@ -239,7 +243,6 @@ class _Tree:
                 folder=one.folder,
                 root=self.root.as_posix(),
                 blocks=blocks,
-                bundle=self.bundle,
                 is_fetched=one.is_fetched,
             )
 

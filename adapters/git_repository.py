@@ -18,6 +18,18 @@ _HEADS: Final = "refs/heads/"
 _REMOTES: Final = "refs/remotes/"
 _LIMIT_SECONDS: Final = 60
 _GIT_FOLDER: Final = ".git"
+_OF_ANOTHER_REPOSITORY: Final = frozenset(
+    {
+        "GIT_DIR",
+        "GIT_WORK_TREE",
+        "GIT_COMMON_DIR",
+        "GIT_INDEX_FILE",
+        "GIT_NAMESPACE",
+        "GIT_OBJECT_DIRECTORY",
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    }
+)
+"""What a hook or an alias of git's hands down (``git rev-parse --local-env-vars``); its configuration stays."""
 
 
 class _GitError(Exception):
@@ -73,7 +85,7 @@ def checked_out_commit(folder: Path) -> str | None:
 
 def _git(folder: Path, *arguments: str, allow_failure: bool = False) -> str:
     """What git prints; nothing where it may fail and does."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment = {name: value for name, value in os.environ.items() if name not in _OF_ANOTHER_REPOSITORY}
     try:
         run = subprocess.run(  # noqa: S603 (no shell; what is not ours is a folder's name)
             ["git", "-C", os.fspath(folder), *arguments],  # noqa: S607 (the one on the PATH, as for Terraform)
@@ -89,5 +101,6 @@ def _git(folder: Path, *arguments: str, allow_failure: bool = False) -> str:
         raise _GitError(type(error).__name__) from None
     if run.returncode and not allow_failure:
         lines = run.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise _GitError(lines[-1] if lines else f"status {run.returncode}")
+        fatal = next((line for line in lines if line.startswith("fatal:")), lines[-1] if lines else "")
+        raise _GitError(fatal or f"status {run.returncode}")
     return run.stdout.decode("utf-8", "surrogateescape")

@@ -68,9 +68,9 @@ def calls_of(configuration: Configuration) -> Iterator[ModuleCall]:
     Source: https://developer.hashicorp.com/terraform/language/files/override#merging-module-blocks, and hashicorp/terraform
     ``internal/configs/module_merge.go``: ``source`` and ``version`` are replaced each on its own.
     """
-    modules: dict[tuple[str | None, str], list[ConfigurationFile]] = defaultdict(list)
+    modules: dict[tuple[str, str], list[ConfigurationFile]] = defaultdict(list)
     for file in configuration.files:
-        modules[file.bundle, file.folder].append(file)
+        modules[file.root, file.folder].append(file)
     for files in modules.values():
         yield from _calls_of_module(sorted(files, key=lambda file: file.path))
 

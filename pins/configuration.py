@@ -54,7 +54,6 @@ class ConfigurationFile:
     folder: str
     root: str
     blocks: tuple[Block, ...]
-    bundle: str | None = None
     is_fetched: bool = False
 
     @property

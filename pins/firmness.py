@@ -164,7 +164,7 @@ def pin_as_deployed(source: str, *, version: str | None, constraint: str | None)
     ``version`` is what a registry gave. A tracker that was written without ``constraint`` does not say what it was asked for.
     """
     pin = pin_of(source, constraint)
-    if pin.is_by_version and version and constraint is None:
+    if pin.is_by_version and constraint is None:
         return Pin(Reason.NOT_RECORDED, version, pin.source)
     return pin
 

@@ -28,7 +28,7 @@ class RecordedCommit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MovedTag:
-    """A tag that is, or was, more than one commit.
+    """A tag that is, or was, more than one commit; ``modules`` are those that are called by it.
 
     ``now`` is its commit in the library's repository: None where that is not at hand, or has the tag no more (``is_gone``).
     ``places`` are the lines of configuration that name it.
@@ -36,7 +36,7 @@ class MovedTag:
 
     package: str
     tag: str
-    module: Module
+    modules: tuple[Module, ...]
     recorded: tuple[RecordedCommit, ...]
     now: str | None = None
     is_gone: bool = False
@@ -45,7 +45,7 @@ class MovedTag:
 
 @dataclass(slots=True)
 class _Tag:
-    module: Module
+    modules: set[Module] = field(default_factory=set)
     commits: dict[str, set[str]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     places: set[Place] = field(default_factory=set)
@@ -65,7 +65,8 @@ class TagTally:
             key, module = _tag_of(call), call.module
             if key is None or module is None:
                 continue
-            tag = self._tags.setdefault(key, _Tag(module))
+            tag = self._tags.setdefault(key, _Tag())
+            tag.modules.add(module)
             if call.place.origin is not Origin.TRACKER:
                 tag.places.add(call.place)
             elif call.commit:
@@ -92,7 +93,7 @@ class TagTally:
         return MovedTag(
             package=package,
             tag=name,
-            module=tag.module,
+            modules=tuple(sorted(tag.modules)),
             recorded=tuple(
                 RecordedCommit(commit=commit, stacks=tuple(sorted(stacks)), stack_count=tag.counts[commit])
                 for commit, stacks in sorted(tag.commits.items())

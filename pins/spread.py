@@ -7,6 +7,7 @@ else of the versions in use.
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from pins.calls import ModuleCall
 from pins.configuration import Origin
@@ -15,6 +16,7 @@ from pins.modules import Module, version_of
 from pins.versions import Version
 from records.plan_checks import stack_path
 
+_WEAKEST_FIRST: Final = tuple(Firmness)
 Releases = Callable[[Module], Collection[Version]]
 
 
@@ -22,8 +24,9 @@ Releases = Callable[[Module], Collection[Version]]
 class VersionInUse:
     """A version of a module, and who uses it: ``users`` are stacks (``de/network``), or folders of configuration, sorted.
 
-    ``user_count`` is how many they are, where not all are named. ``since`` is when the first of its stacks was deployed,
-    ``behind`` how many releases later the newest in use is; None where it is no version, such as a branch.
+    ``user_count`` is how many they are, where not all are named, ``firmness`` the weakest of theirs. ``since`` is when the first
+    of its stacks was deployed, ``behind`` how many releases later the newest in use is; None where it is no version, such as a
+    branch.
     """
 
     pinned_to: str
@@ -85,6 +88,7 @@ class SpreadTally:
                 users.add((module, user))
                 self._user_counts[module] = self._user_counts.get(module, 0) + 1
             use = self._modules.setdefault(module, {}).setdefault(text, _Use(version, call.pin.firmness))
+            use.firmness = min(use.firmness, call.pin.firmness, key=_WEAKEST_FIRST.index)
             if (module, text, user) in seen or user in use.users:
                 continue
             seen.add((module, text, user))

@@ -50,7 +50,7 @@ class PinTally:
         moved = self._tags.moved()
         return PinSummary(
             modules=tuple(
-                self._module(module, sum(one.module == module.module for one in moved))
+                self._module(module, sum(module.module in one.modules for one in moved))
                 for module in self._spread.modules()
             ),
             loose=tuple(

@@ -241,6 +241,15 @@ def test_a_folder_behind_a_link_is_read_once_under_its_own_path(repository: Path
     assert {name: where(one) for name, one in found.items()} == {"kv": "real/main.tf:3", "shared": "z_link/main.tf:3"}
 
 
+def test_two_repositories_with_the_same_folders_are_kept_apart(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name / ".git").mkdir(parents=True)
+        put(tmp_path / name / "de" / "main.tf", call("kv", f"a/{name}/c", "1.0.0"))
+    put(tmp_path / "one" / "de" / "override.tf", 'module "kv" {\n  version = "~> 1.0"\n}\n')
+    found = {one.source: one.pin.reason for one in calls_of(read(tmp_path / "one", tmp_path / "two"))}
+    assert found == {"a/one/c": Reason.VERSION_RANGE, "a/two/c": Reason.EXACT_VERSION}
+
+
 def test_folders_that_are_in_each_other_are_read_once(repository: Path) -> None:
     put(repository / "de" / "main.tf", call("kv", "a/b/c", "1.0.0"))
     put(repository / "de" / "broken.tf", "module {")

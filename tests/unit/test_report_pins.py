@@ -148,3 +148,26 @@ def test_a_tally_is_bounded_by_modules_and_the_same_in_whatever_order_markets_co
         100,
         MOST_STACKS_NAMED,
     )
+
+
+def test_two_modules_of_a_tag_and_two_firmnesses_of_a_version_are_told_alike_in_either_order() -> None:
+    def deployed(market: str, commit: str, **changes: Any) -> list[DeployedModule]:
+        registry = {"name": "r", "source": "registry.terraform.io/a/b/c", "version": "1.0.0", **changes}
+        calls = [
+            {"name": folder, "source": f"{SOURCE}//{folder}?ref=v1.0.0", "commit": commit} for folder in ("kv", "net")
+        ]
+        return [DeployedModule.model_validate({"market": market, "stack": "s", **call}) for call in (*calls, registry)]
+
+    markets = [deployed("de", OLD, constraint="1.0.0"), deployed("fr", NEW)]
+    told = []
+    for order in (markets, markets[::-1]):
+        tally = PinTally()
+        for market in order:
+            tally.add(market)
+        told.append(tally.summary())
+    assert told[0] == told[1]
+    assert {one.module: (one.moved_tag_count, one.versions[0].firmness) for one in told[0].modules} == {
+        "a/b/c": (0, "unknown"),
+        "kv": (1, "hard"),
+        "net": (1, "hard"),
+    }
