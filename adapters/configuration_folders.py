@@ -89,7 +89,7 @@ def _read(trees: Sequence["_Tree"]) -> Iterator[ConfigurationFile]:
         read = [(tree, list(tree.files(files, parsed))) for tree, files in loaded]
         for _, files in read:
             yield from files
-        loaded = [(tree, [one for file in files for one in tree.called(file)]) for tree, files in read]
+        loaded = [(tree, list(tree.called(files))) for tree, files in read]
 
 
 def read_module(folder: Path) -> Configuration:
@@ -165,29 +165,34 @@ class _Tree:
             if module.package and where.is_dir() and self._is_new(where):
                 yield from self.module(where, is_fetched=True)
 
-    def called(self, file: ConfigurationFile) -> Iterator[_Loaded]:
-        """The modules that a file calls by a path and that were not read yet."""
-        for block in file.blocks:
-            path = _local_path(block)
-            if path is None:
-                continue
-            relative = normpath(join(file.folder, path))
-            where = self.root / relative
-            if relative.startswith("../") or relative == "..":
-                continue
-            if not where.is_dir():
-                line = block.source.line if block.source else block.line
-                self.unread.append(
-                    Unread(
-                        path=file.path,
-                        trouble=Trouble.MISSING_MODULE,
-                        why=f"module {block.name}: there is no folder {shown(path)}",
-                        origin=self.origin,
-                        line=line,
-                    )
+    def called(self, files: Sequence[ConfigurationFile]) -> Iterator[_Loaded]:
+        """The modules that files call by a path and that were not read yet; a source that is overridden calls nothing."""
+        overridden = {
+            (file.folder, block.name) for file in files if file.is_override for block in file.blocks if block.source
+        }
+        for file in files:
+            for block in file.blocks:
+                if file.is_override or (file.folder, block.name) not in overridden:
+                    yield from self._called_by(file, block)
+
+    def _called_by(self, file: ConfigurationFile, block: Block) -> Iterator[_Loaded]:
+        path = _local_path(block)
+        relative = normpath(join(file.folder, path)) if path else ".."
+        if path is None or relative.split("/")[0] == "..":
+            return
+        where = self.root / relative
+        if not where.is_dir():
+            self.unread.append(
+                Unread(
+                    path=file.path,
+                    trouble=Trouble.MISSING_MODULE,
+                    why=f"module {block.name}: there is no folder {shown(path)}",
+                    origin=self.origin,
+                    line=block.source.line if block.source else block.line,
                 )
-            elif self._is_new(where):
-                yield from self.module(where, is_fetched=file.is_fetched)
+            )
+        elif self._is_new(where):
+            yield from self.module(where, is_fetched=file.is_fetched)
 
     def module(self, folder: Path, *, is_fetched: bool) -> Iterator[_Loaded]:
         """The files of a folder that Terraform loads."""

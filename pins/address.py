@@ -180,13 +180,14 @@ def _place(address: str, getter: str | None) -> tuple[Scheme, str, str]:
     if address.startswith("/") or _WINDOWS_PATH.match(address):
         return Scheme.FILE, "", address.replace("\\", "/")
     first, _, rest = address.partition("/")
-    match first.lower():
+    match first:
         case "github.com" | "bitbucket.org" as host if rest.count("/") >= 1 and "" not in rest.split("/")[:2]:
             return Scheme.GIT, host, rest
         case "www.googleapis.com" | "storage.googleapis.com" as host:
             return Scheme.GCS, host, rest
         case host if host.endswith(".amazonaws.com"):
             return Scheme.S3, host, rest
+    # Terraform 1.11 takes no user but `git` here; its documentation has others.
     scp = _SCP.fullmatch(address)
     if scp and (scp["user"] or getter == "git"):
         return Scheme.GIT, scp["host"].lower(), scp["path"]

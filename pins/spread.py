@@ -24,9 +24,9 @@ Releases = Callable[[Module], Collection[Version]]
 class VersionInUse:
     """A version of a module, and who uses it: ``users`` are stacks (``de/network``), or folders of configuration, sorted.
 
-    ``user_count`` is how many they are, where not all are named, ``firmness`` the weakest of theirs. ``since`` is when the first
-    of its stacks was deployed, ``behind`` how many releases later the newest in use is; None where it is no version, such as a
-    branch.
+    ``user_count`` is how many they are, also where not all are named, ``firmness`` the weakest of theirs. ``since`` is when the
+    first of its stacks was deployed, ``behind`` how many releases later the newest in use is; None where it is no version, such
+    as a branch.
     """
 
     pinned_to: str

@@ -145,6 +145,13 @@ def test_override_files_in_both_syntaxes_are_merged_in_the_order_of_their_names(
     assert (found.pin.pinned_to, where(found)) == ("main", "b_override.tf.json:1")
 
 
+def test_a_local_source_that_is_overridden_is_not_looked_for(repository: Path) -> None:
+    put(repository / "main.tf", call("kv", "./gone"))
+    put(repository / "override.tf", call("kv", "./there"))
+    put(repository / "there" / "main.tf", "")
+    assert read(repository).unread == ()
+
+
 def test_an_override_of_a_call_that_is_not_there_is_told_all_the_same(repository: Path) -> None:
     put(repository / "override.tf", call("ghost", "git::https://example.com/x?ref=main"))
     assert calls(read(repository))["ghost"].pin.reason is Reason.BRANCH
