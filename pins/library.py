@@ -1,5 +1,6 @@
 """The library of modules that an estate stands on: what it owns, and what its tags are."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -38,21 +39,23 @@ class LibraryRepository:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Library:
-    """The repository, and the packages (`pins.modules.package_of`) that are this repository."""
+    """The repository, the packages (`pins.modules.package_of`) that are this repository, and its releases.
+
+    ``versions`` are by the module's name in the tag, which is empty for tags that name none.
+    """
 
     repository: LibraryRepository
     packages: frozenset[str]
+    versions: Mapping[str, frozenset[Version]]
 
     def releases(self, module: Module) -> frozenset[Version]:
-        """The versions of a module that the library has tags of; none where it is of another package."""
+        """The versions of a module that the library has tags of; none where it is of another package.
+
+        A module that no tag names, since it is one folder of several, is released with all of them.
+        """
         if module.package not in self.packages:
             return frozenset()
-        names = (read_ref(tag) for tag in self.repository.tags)
-        return frozenset(
-            name.version
-            for name in names
-            if name.version and name.kind is RefKind.VERSION and (name.module or "") in {module.within, ""}
-        )
+        return self.versions.get(module.within) or self.versions.get("", frozenset())
 
     def commit(self, ref: str) -> str | None:
         return self.repository.tags.get(ref.removeprefix(TAGS))
@@ -68,7 +71,15 @@ def library_of(repository: LibraryRepository, sources: Iterable[str] = ()) -> Li
         package = package_at(address)
         if package:
             packages.add(package)
-    return Library(repository=repository, packages=frozenset(packages))
+    versions: dict[str, set[Version]] = defaultdict(set)
+    for name in map(read_ref, repository.tags):
+        if name.version and name.kind is RefKind.VERSION:
+            versions[name.module or ""].add(name.version)
+    return Library(
+        repository=repository,
+        packages=frozenset(packages),
+        versions={module: frozenset(found) for module, found in versions.items()},
+    )
 
 
 def package_at(address: str) -> str | None:
