@@ -27,8 +27,8 @@ _FORMS: Final[dict[str, type[BaseModel]]] = {
     _LOOSE: LooseReference,
     _MOVED: DeployedMovedTag,
 }
-_MOST_VERSIONS: Final = 50
-"""So that a module's row fits in one property, of 64 KiB; the report has them all."""
+_MOST_VERSIONS: Final = 20
+"""So that a module fits in one property, of 32,768 characters, and a hundred in a transaction; the report has them all."""
 
 
 class AzurePinStore:
