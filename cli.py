@@ -1,112 +1,11 @@
-"""Door 2, the terminal: ``trueup …``. Binds the commands, and errors to exit statuses."""
+"""Door 2, the terminal: ``python -m cli …``, or ``trueup …``, which starts `commands.terminal` by itself.
 
-import io
-import logging
-import sys
-from traceback import format_tb
-from typing import Annotated, Any, Final
+What is installed cannot start this module: python-hcl2 installs a package ``cli``, which Python would find instead.
+"""
 
-import typer
-from rich.console import Console
+from commands.terminal import app, main
 
-from adapters.bootstrap import discard_stdout, spare_the_collector
-from commands import (
-    accept,
-    adopt,
-    drift_check,
-    drift_heal,
-    drift_history,
-    drift_holds,
-    drift_levers,
-    reconcile,
-    record,
-    repair,
-)
-from records.errors import RecordError, StoreError, TrueupError
-from records.runs import EXIT_RUN_FAILED
-from records.store_faults import told
-from records.version import VERSION
-
-_INTERRUPTED: Final = 130
-_PIPE_CLOSED: Final = 141
-_WRONG_USAGE: Final[tuple[type[Any], ...]] = tuple(
-    # Typer brings a click of its own, whose base class it does not export.
-    kind
-    for kind in typer.BadParameter.__mro__
-    if kind.__name__ == "ClickException"
-)
-
-app = typer.Typer(
-    name="trueup",
-    help="Keeps a Terraform estate on Azure honest.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-
-
-@app.callback(invoke_without_command=True)
-def _trueup(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
-) -> None:
-    """Keeps a Terraform estate on Azure honest."""
-    if version:
-        typer.echo(f"trueup {VERSION}")
-        raise typer.Exit
-
-
-app.command(epilog=reconcile.EXAMPLE)(reconcile.reconcile)
-app.command(epilog=record.EXAMPLE)(record.record)
-app.command(epilog=repair.EXAMPLE)(repair.repair)
-app.command(epilog=accept.EXAMPLE)(accept.accept)
-app.command(epilog=adopt.EXAMPLE)(adopt.adopt)
-
-drift = typer.Typer(
-    help="Portal drift: live resources that were changed outside Terraform.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
-drift.command(epilog=drift_check.EXAMPLE)(drift_check.check)
-drift.command(epilog=drift_heal.EXAMPLE)(drift_heal.heal)
-drift.command(epilog=drift_holds.EXAMPLE)(drift_holds.holds)
-drift.command(epilog=drift_history.EXAMPLE)(drift_history.history)
-drift.command(epilog=drift_levers.APPROVE_EXAMPLE)(drift_levers.approve)
-drift.command(epilog=drift_levers.REJECT_EXAMPLE)(drift_levers.reject)
-drift.command(epilog=drift_levers.RETRY_EXAMPLE)(drift_levers.retry)
-drift.command(epilog=drift_levers.PAUSE_EXAMPLE)(drift_levers.pause)
-drift.command(epilog=drift_levers.RESUME_EXAMPLE)(drift_levers.resume)
-app.add_typer(drift, name="drift")
-
-
-def main() -> None:
-    """Runs a command. A wrong usage exits with 1, not with click's 2: that says that something is not healthy."""
-    spare_the_collector()
-    # azure-identity warns of each way in which it could not sign in; our error says what to do.
-    logging.getLogger("azure").setLevel(logging.ERROR)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # A report holds minus signs and arrows, which a pipe on Windows could not encode.
-            stream.reconfigure(encoding="utf-8")
-    try:
-        status = app(standalone_mode=False)
-    except _WRONG_USAGE as error:
-        error.show()
-        status = EXIT_RUN_FAILED
-    except BrokenPipeError:
-        discard_stdout()
-        status = _PIPE_CLOSED
-    except (TrueupError, OSError) as error:
-        text = told(error) if isinstance(error, RecordError | StoreError) else str(error)
-        Console(stderr=True, highlight=False).print(f"trueup: {text}", style="red", markup=False, soft_wrap=True)
-        status = EXIT_RUN_FAILED
-    except (typer.Abort, KeyboardInterrupt):
-        status = _INTERRUPTED
-    except Exception as error:  # noqa: BLE001 (the last door: a person gets a line and where it broke, and no values)
-        lines = "".join(format_tb(error.__traceback__))
-        print(f"{lines}trueup: broke with {type(error).__name__}; please report it with these lines", file=sys.stderr)  # noqa: T201
-        status = EXIT_RUN_FAILED
-    sys.exit(status)
-
+__all__ = ["app", "main"]
 
 if __name__ == "__main__":
     main()

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from adapters import azure_blobs, azure_tables
 from adapters.azure_blobs import AzureBlobStore
+from adapters.azure_pins import AzurePinStore
 from adapters.azure_record_log import AzureRecordLog
 from adapters.azure_reports import AzureReportStore
 from adapters.azure_results import AzureResultStore
@@ -97,6 +98,7 @@ async def open_azure_estate(settings: Settings) -> AsyncIterator[AzureEstate]:
             log=AzureRecordLog(tables),
             results=AzureResultStore(tables),
             runs=AzureRunStore(tables, table=RUNS_TABLE, row=RunRow),
+            pins=AzurePinStore(tables),
             work=AzureMarketWorkStore(tables),
             reports=AzureReportStore(account, container=settings.reports_container),
             access=AzureAccess(blobs=blobs, tables=tables, identity=identity, limits=limits),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, Generic, TypeVar
 
 from adapters.folder_blobs import FolderBlobStore
+from adapters.folder_pins import FolderPinStore
 from adapters.folder_record_log import FolderRecordLog
 from adapters.folder_runs import FolderRunStore
 from adapters.folder_tables import FolderResultStore
@@ -23,6 +24,7 @@ from adapters.table_names import (
 )
 from records.errors import SettingsError
 from records.ports import (
+    PinStore,
     RecordLog,
     RecordReader,
     RecordWriter,
@@ -45,6 +47,7 @@ class Estate:
     log: RecordLog
     results: ResultStore
     runs: RunStore[RunRow]
+    pins: PinStore
     work: WorkStore[MarketOutcome] | None = None
     """Where runs that are spread over machines keep what they have to do; None on disk, where there are none."""
 
@@ -109,6 +112,7 @@ async def open_folder_estate(root: Path, settings: Settings, *, may_be_new: bool
         log=FolderRecordLog(root),
         results=FolderResultStore(root),
         runs=FolderRunStore(root, table=RUNS_TABLE, row=RunRow),
+        pins=FolderPinStore(root),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from adapters.bundle_files import BundleFile, files_of_bundle
 from adapters.bundle_unpacking import EXECUTABLE_MODE, PLAIN_MODE, shown
-from adapters.terraform_modules import read_modules
+from adapters.module_pins import read_modules
 from records.bundles import PackedBundle
 from records.errors import BundleError
 

@@ -65,7 +65,7 @@ class _Reader:
         next(self._events)
         after = next(self._events)
         if not isinstance(after, yaml.StreamEndEvent):
-            _refuse("a second document begins here; a policy is one", after)
+            _refuse("a second document begins here; the file is one", after)
         if values is None:
             _refuse("says nothing; delete the file, or write `{}` for the defaults", first)
         return MarkedValues(values, self._lines)

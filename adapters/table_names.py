@@ -5,6 +5,7 @@ from typing import Final
 RESULTS_TABLE: Final = "reconcileresults"
 RUNS_TABLE: Final = "reconcileruns"
 WORK_TABLE: Final = "reconcilework"
+PINS_TABLE: Final = "reconcilepins"
 RECORD_LOG_TABLE: Final = "recordlog"
 PLAN_CHECKS_TABLE: Final = "planchecks"
 PLAN_CHECK_RUNS_TABLE: Final = "plancheckruns"

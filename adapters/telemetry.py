@@ -21,6 +21,7 @@ from adapters.heal_telemetry import NoHealTelemetry, OpenTelemetryOfHeals
 from adapters.settings import Settings
 from adapters.telemetry_events import Attributes, Events, event_logger, present, tell_of_run, time_text
 from records.drift_ports import CheckTelemetry, HealTelemetry
+from records.module_pins import DeployedModulePins
 from records.ports import Telemetry
 from records.report import Problem, Report
 from records.results import StackResult
@@ -67,6 +68,9 @@ class OpenTelemetry:
         self._unread = meter.create_counter(
             names.MARKETS_UNREAD, unit="{market}", description="Markets that have no verdicts in a run."
         )
+        self._module_stacks = meter.create_counter(
+            names.MODULE_STACKS, unit="{stack}", description="Stacks that use a module of the library, by version."
+        )
         self._logger = event_logger(events)
 
     async def run_ended(self, *, row: RunRow, report: Report | None) -> None:
@@ -82,6 +86,16 @@ class OpenTelemetry:
                 events.send(names.DISAGREEMENT_EVENT, _of_result(row, result))
         for problem in report.summary.problems if report else ():
             events.send(names.PROBLEM_EVENT, _of_problem(row, problem))
+        pins = report.summary.pins if report else None
+        for module in pins.modules if pins else ():
+            events.send(names.MODULE_EVENT, _of_module(row, module))
+            for version in module.versions:
+                dimensions = {
+                    names.MODULE: module.module,
+                    names.MODULE_PINNED_TO: version.pinned_to,
+                    names.MODULE_FIRMNESS: version.firmness,
+                }
+                self._module_stacks.add(version.stack_count, dimensions)
         for (market, tier, verdict), count in by_dimension.items():
             dimensions = {
                 names.MARKET: market,
@@ -95,7 +109,7 @@ class OpenTelemetry:
         self._unread.add(row.unread_markets or 0, of_run)
         if row.duration_seconds is not None:
             self._duration.record(row.duration_seconds, of_run)
-        events.send(names.RUN_EVENT, _of_run(row, disagreements))
+        events.send(names.RUN_EVENT, _of_run(row, disagreements, module_count=len(pins.modules) if pins else None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +179,7 @@ def invocation_span(
             raise
 
 
-def _of_run(row: RunRow, disagreements: int) -> Attributes:
+def _of_run(row: RunRow, disagreements: int, *, module_count: int | None) -> Attributes:
     return present(
         {
             names.RUN_ID: row.run_id,
@@ -180,6 +194,7 @@ def _of_run(row: RunRow, disagreements: int) -> Attributes:
             names.RUN_MARKETS_CHECKED: row.markets,
             names.RUN_MARKETS_UNREAD: row.unread_markets,
             names.RUN_STACKS: sum(row.counts.values()),
+            names.RUN_MODULES: module_count,
             names.RUN_DISAGREEMENTS: disagreements,
             names.RUN_PROBLEMS: row.problem_count,
             names.RUN_UNREGISTERED_STATES: row.unregistered_state_count,
@@ -219,5 +234,21 @@ def _of_problem(row: RunRow, problem: Problem) -> Attributes:
             names.PROBLEM_CODE: str(problem.code),
             names.PROBLEM_BLOB: problem.blob,
             names.PROBLEM_FIELD: problem.field,
+        }
+    )
+
+
+def _of_module(row: RunRow, module: DeployedModulePins) -> Attributes:
+    return present(
+        {
+            names.RUN_ID: row.run_id,
+            names.MODULE: module.module,
+            names.MODULE_PACKAGE: module.package,
+            names.MODULE_VERSIONS: len(module.versions),
+            names.MODULE_NEWEST: module.newest,
+            names.MODULE_STACKS_USING: module.stack_count,
+            names.MODULE_MOST_BEHIND: module.most_behind,
+            names.MODULE_LOOSE: module.loose_count,
+            names.MODULE_MOVED_TAGS: module.moved_tag_count,
         }
     )

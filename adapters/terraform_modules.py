@@ -5,29 +5,18 @@ Source: hashicorp/terraform ``internal/modsdir/manifest.go``.
 
 import json
 import os
-import re
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from posixpath import normpath
 from typing import Final
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from adapters.terraform_json import DATA_FOLDER, LeftByTerraform, parsed
-from records.errors import BundleError
-from records.tracker import ModulePin
+from records.module_sources import masked_source
 
 MODULES_FOLDER: Final = f"{DATA_FOLDER}/modules"
 MANIFEST: Final = f"{MODULES_FOLDER}/modules.json"
-
-_MASK: Final = "***"
-_PLAIN_ARGUMENTS: Final = frozenset({"ref", "rev", "depth", "archive", "checksum", "version", "filename"})
-"""What go-getter takes in a query and is no credential."""
-_PLAIN_VALUE = re.compile(r"[^;=\s]*")
-_AZURE_DEVOPS: Final = "dev.azure.com"
-_WITH_USERINFO = re.compile(
-    r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<userinfo>[^/?#]+)@(?=(?P<rest>[^?#]*))", re.IGNORECASE
-)
 
 
 class _ManifestRecord(LeftByTerraform):
@@ -61,29 +50,6 @@ class InstalledModule:
         return masked_source(self.source) != self.source
 
 
-def read_modules(folder: Path) -> tuple[ModulePin, ...]:
-    """The module calls of the root module in ``folder`` and those below, by name, without the secrets in their sources.
-
-    Without a manifest there are none: Terraform writes it where a root module calls any.
-
-    Raises:
-        BundleError: the manifest cannot be read.
-    """
-    try:
-        return tuple(_pin(module) for module in installed_modules(folder))
-    except ValidationError:
-        raise BundleError(
-            f"{folder / MANIFEST}: a name, source or version is longer than a tracker holds. Shorten it."
-        ) from None
-
-
-def _pin(module: InstalledModule) -> ModulePin:
-    source = masked_source(module.source)
-    if module.version is None:
-        return ModulePin(name=module.name, source=source)
-    return ModulePin(name=module.name, source=source, version=module.version)
-
-
 def installed_modules(folder: Path) -> tuple[InstalledModule, ...]:
     """The module calls as the manifest has them, by name.
 
@@ -115,16 +81,6 @@ def manifest_of(modules: tuple[InstalledModule, ...]) -> bytes:
     return json.dumps({"Modules": [root, *records]}, separators=(",", ":")).encode()
 
 
-def masked_source(source: str) -> str:
-    """A module's source with ``***`` for every credential in it.
-
-    A user alone is none where the scheme is ssh, where it is ``git``, and where it is the organisation, as in the
-    clone URLs of Azure DevOps: ``https://org@dev.azure.com/org/…``.
-    """
-    address, mark, query = _WITH_USERINFO.sub(_masked_userinfo, source).partition("?")
-    return address + mark + "&".join(_masked_argument(argument) for argument in query.split("&"))
-
-
 def _relative(folder: str, *, to: Path) -> str:
     """An absolute path, which Terraform writes for a local module behind an absolute link, would be nowhere else."""
     return (
@@ -132,18 +88,3 @@ def _relative(folder: str, *, to: Path) -> str:
         if Path(folder).is_absolute()
         else folder
     )
-
-
-def _masked_userinfo(match: re.Match[str]) -> str:
-    userinfo = match["userinfo"]
-    host, _, path = match["rest"].partition("/")
-    is_organisation = host.lower() == _AZURE_DEVOPS and path.startswith(f"{userinfo}/")
-    is_plain = ":" not in userinfo and (match["scheme"].lower() == "ssh" or userinfo == "git" or is_organisation)
-    return match[0] if is_plain else f"{match['scheme']}://{_MASK}@"
-
-
-def _masked_argument(argument: str) -> str:
-    name, mark, value = argument.partition("=")
-    if not argument or (name in _PLAIN_ARGUMENTS and _PLAIN_VALUE.fullmatch(value)):
-        return argument
-    return f"{name}={_MASK}" if mark else _MASK

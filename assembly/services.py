@@ -33,6 +33,7 @@ async def open_service(
             results=estate.results,
             runs=estate.runs,
             work=estate.work,
+            pins=estate.pins,
             reports=estate.reports,
             telemetry=telemetry,
             new_spool=OutcomeSpool,

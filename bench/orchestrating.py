@@ -24,7 +24,7 @@ from records.engine import RunRequest
 from records.results import Run
 from records.runs import RunRow, Trigger
 from tests.estates import registry_bytes
-from tests.fakes import MemoryBlobStore, MemoryMarketWorkStore, MemoryResultStore
+from tests.fakes import MemoryBlobStore, MemoryMarketWorkStore, MemoryPinStore, MemoryResultStore
 from tests.service_world import AppHost, import_app
 from tests.world.durable import DurableHub, InstanceMeasures
 
@@ -91,6 +91,7 @@ async def simulate(markets: Iterable[str], *, width: int) -> Simulation:
         results=kept,
         runs=kept,
         work=MemoryMarketWorkStore(),
+        pins=MemoryPinStore(),
         reports=CountedReports(),
         telemetry=NoTelemetry(),
         new_spool=OutcomeSpool,

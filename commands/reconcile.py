@@ -114,6 +114,7 @@ async def _reconcile(
                 reconciler,
                 runs=estate.runs if save else None,
                 work=estate.work,
+                pins=estate.pins if save else None,
                 wanted=wanted,
                 width=settings.fan_out_width,
                 progress=RunProgress(

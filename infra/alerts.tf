@@ -44,6 +44,15 @@ locals {
         severity   = 3
         dimensions = ["Market", "Fault", "Runbook"]
       }
+      moved-tags = {
+        kind       = "module pins"
+        title      = "A module's tag was moved"
+        says       = "The same tag was deployed as different commits: other code under a version that people approved."
+        section    = "a-moved-tag"
+        file       = "moved_tags"
+        severity   = 1
+        dimensions = ["Module", "Package", "Runbook"]
+      }
       run-missing = {
         kind      = "pipeline drift"
         title     = "The day's run is missing"

@@ -1,7 +1,7 @@
 locals {
   containers = toset(["registry", "trackers", "tfstate", "bundles", "config", "reports", "locks"])
   tables = toset([
-    "reconcileresults", "reconcileruns", "reconcilework",
+    "reconcileresults", "reconcileruns", "reconcilework", "reconcilepins",
     "planchecks", "plancheckruns", "plancheckwork",
     "heals", "recordlog",
   ])

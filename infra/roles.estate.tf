@@ -4,7 +4,7 @@ locals {
     reconcile = {
       "Storage Blob Data Reader"       = { container = ["registry", "trackers", "tfstate"] }
       "Storage Blob Data Contributor"  = { container = ["reports"] }
-      "Storage Table Data Contributor" = { table = ["reconcileresults", "reconcileruns", "reconcilework"] }
+      "Storage Table Data Contributor" = { table = ["reconcileresults", "reconcileruns", "reconcilework", "reconcilepins"] }
     }
     plan = {
       "Storage Blob Data Reader"          = { container = ["registry", "trackers", "tfstate", "bundles", "config"] }

@@ -1,6 +1,6 @@
 locals {
-  # One panel a query, in the order in which they are shown. The two kinds of drift are two tabs, and no panel is in both. What takes
-  # a new panel is a file beside the others, and an entry here.
+  # One panel a query, in the order in which they are shown. The two kinds of drift are two tabs, and no panel is in both; pins are
+  # neither. What takes a new panel is a file beside the others, and an entry here.
   workbook_tabs = {
     pipeline = {
       title = "Pipeline drift"
@@ -27,9 +27,17 @@ locals {
         { file = "plan_run_duration", title = "How long a run of plan checks takes, in seconds", visualization = "timechart" },
       ]
     }
+    pins = {
+      title = "Module pins"
+      says  = "Which versions of the library's modules are in use. No drift of either kind: [what to do](${var.runbook_url}#part-3-module-pins)."
+      panels = [
+        { file = "module_pins", title = "Modules in use, the widest spread first", visualization = "table" },
+        { file = "module_pins_over_time", title = "Modules at several versions, and not pinned, day by day", visualization = "timechart" },
+      ]
+    }
   }
 
-  workbook_tab_names = ["pipeline", "portal"]
+  workbook_tab_names = ["pipeline", "portal", "pins"]
 
   workbook_groups = [
     for tab in local.workbook_tab_names : {
@@ -69,7 +77,7 @@ resource "azurerm_application_insights_workbook" "trueup" {
   # A workbook's name is a UUID. Of ours, so that the same configuration has the same one.
   name                = uuidv5("url", "https://trueup/${var.subscription_id}/${var.name}/workbook")
   display_name        = "trueup (${var.name})"
-  description         = "The estate by verdict, and what was clicked in it: two tabs for two kinds of drift."
+  description         = "The estate by verdict, what was clicked in it, and its module pins: a tab for each."
   resource_group_name = azurerm_resource_group.trueup.name
   location            = azurerm_resource_group.trueup.location
   source_id           = lower(azurerm_log_analytics_workspace.trueup.id)

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from reconcile.estate import shared_states, unregistered_states
+from reconcile.module_pins import PinTally
 from records.errors import StoreError
 from records.faults import Fault, FaultCode, RecordKind
+from records.module_pins import PinSummary
 from records.names import registry_blob
 from records.ports import RecordReader
 from records.report import WHOLE_ESTATE, MarketOutcome, Problem, RunSummary, Tally
@@ -20,13 +22,16 @@ class EstateTally:
 
     tally: Tally = field(default_factory=Tally)
     unregistered: tuple[str, ...] = ()
+    pins: PinSummary | None = None
     late: dict[str, list[Problem]] = field(default_factory=dict)
     """The problems of a market that its own outcome does not have, since only all markets together show them."""
+    _pins: PinTally = field(default_factory=PinTally)
     _named: set[str] = field(default_factory=set)
     _unread: set[str] = field(default_factory=set)
 
     def add(self, outcome: MarketOutcome) -> None:
         self.tally.add(outcome)
+        self._pins.add(outcome.modules)
         self._add_late(shared_states(outcome, self._named))
         self._named.update(outcome.states)
         if not outcome.names_all_its_states:
@@ -55,8 +60,15 @@ class EstateTally:
         else:
             self.unregistered = tuple(found)
 
+    def add_up_pins(self) -> PinSummary:
+        """Once all markets of the estate are added: the versions of a part of it would be no spread."""
+        self.pins = self._pins.summary()
+        return self.pins
+
     def summary(self, *, run: Run, finished_at: datetime) -> RunSummary:
-        return self.tally.summary(run=run, finished_at=finished_at, unregistered_states=self.unregistered)
+        return self.tally.summary(
+            run=run, finished_at=finished_at, unregistered_states=self.unregistered, pins=self.pins
+        )
 
 
 def _not_checked(market: str) -> Fault:

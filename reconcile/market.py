@@ -11,6 +11,7 @@ from reconcile.stack_readings import entry_reading, read_stack
 from records.errors import StoreError
 from records.faults import Fault, FaultCode, RecordKind
 from records.judged import JudgedMarket, JudgedStack
+from records.modules import deployed_modules
 from records.names import is_market_key, is_stack_name, market_and_stack_of_tracker_blob, registry_blob
 from records.ports import Clock, RecordReader, ResultStore
 from records.readings import Absent, Present, Reading, Unreadable
@@ -75,6 +76,12 @@ class MarketReconciler:
             problems=problems,
             states=tuple(one.blob for one in locations if one and self.records.is_in_shared_container(location=one)),
             names_all_its_states=None not in locations,
+            modules=tuple(
+                module
+                for stack in judged.stacks
+                if isinstance(stack.readings.tracker, Present)
+                for module in deployed_modules(stack.readings.tracker.record)
+            ),
         )
 
     async def judge(self, market: str, *, wanted: Collection[str] = ()) -> JudgedMarket:

@@ -11,7 +11,7 @@ from reconcile.market import MarketReconciler
 from records.errors import StoreError
 from records.faults import RecordKind
 from records.names import is_market_key
-from records.ports import RunStore, WorkStore
+from records.ports import PinStore, RunStore, WorkStore
 from records.report import MarketOutcome, RunSummary
 from records.runs import RunRow, Scope, Trigger
 
@@ -29,13 +29,15 @@ async def reconcile_estate(
     *,
     runs: RunStore[RunRow] | None,
     work: WorkStore[MarketOutcome] | None = None,
+    pins: PinStore | None = None,
     wanted: Collection[str],
     width: int,
     progress: RunProgress,
 ) -> RunSummary:
     """Reconciles the markets that are wanted, or all, and keeps the run's row where ``runs`` is given.
 
-    ``work`` is where runs of the service keep theirs, which goes with them once they are too old.
+    ``work`` is where runs of the service keep theirs, which goes with them once they are too old; ``pins`` where what they tell
+    of module pins is kept.
 
     Raises:
         UnknownMarketError: a wanted market is in no record.
@@ -61,9 +63,10 @@ async def reconcile_estate(
         progress.on_outcome(outcome)
     if not wanted:
         await tally.find_unregistered_states(records)
+        tally.add_up_pins()
     if runs:
         await _keep_run(
-            runs, work, reconciler, tally, Scope(markets=tuple(filter(is_market_key, markets)) if wanted else ())
+            runs, work, pins, reconciler, tally, Scope(markets=tuple(filter(is_market_key, markets)) if wanted else ())
         )
     return tally.summary(run=reconciler.run, finished_at=reconciler.clock())
 
@@ -71,6 +74,7 @@ async def reconcile_estate(
 async def _keep_run(
     runs: RunStore[RunRow],
     work: WorkStore[MarketOutcome] | None,
+    pins: PinStore | None,
     reconciler: MarketReconciler,
     tally: EstateTally,
     scope: Scope,
@@ -79,6 +83,8 @@ async def _keep_run(
     row = summary.row(trigger=Trigger.TERMINAL, scope=scope, expected_markets=summary.markets)
     try:
         await runs.save_run(row=row)
-        await prune_old_runs(runs, work, started_before=reconciler.rules.oldest_kept(row.started_at))
+        if pins and summary.pins:
+            await pins.save_pins(run=reconciler.run, pins=summary.pins)
+        await prune_old_runs(runs, work, pins=pins, started_before=reconciler.rules.oldest_kept(row.started_at))
     except StoreError as error:
         tally.add_problems([of_the_estate(error, RecordKind.RESULTS)])

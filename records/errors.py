@@ -14,6 +14,8 @@
     ├── RefusedLeverError          a person asked for what cannot be done to this job
     ├── RecordError                a record cannot be read or trusted: carries a Fault
     ├── BundleError                a bundle cannot be made of a folder, or unpacked
+    ├── ModuleSourceError          a module's source is no address that Terraform knows
+    ├── ConfigurationError         a folder, bundle, library or its file cannot be read at all
     ├── RefusedWriteError          what was asked for would make the records say something that is not so
     └── StoreError                 storage said no: carries the container and the blob
         ├── BlobMissingError       404 on the blob
@@ -82,6 +84,14 @@ class RecordError(TrueupError):
 
 class BundleError(TrueupError):
     """A folder cannot be bundled, or a bundle cannot be unpacked; the text names the file and the remedy."""
+
+
+class ModuleSourceError(TrueupError):
+    """A module's source has none of the forms that Terraform knows; the text says why and does not repeat it."""
+
+
+class ConfigurationError(TrueupError):
+    """What was to be audited, or what it is to be held against, cannot be read at all; the text names it and the remedy."""
 
 
 class RefusedWriteError(TrueupError):

@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 from pydantic import BaseModel
 
 from records.judged import JudgedMarket
+from records.module_pins import PinSummary
 from records.plans import Page, Plan
 from records.readings import ContentSighting, Reading, StateHead
 from records.record_log import LoggedWrite
@@ -198,6 +199,18 @@ class MarketWorkStore(WorkStore[MarketOutcome], Protocol):
         """What only the end of a run showed of a market; replaces what an earlier try of the same run left."""
 
     async def late_problems(self, *, run_id: str, market: str) -> Sequence[Problem]: ...
+
+
+class PinStore(Protocol):
+    """Keeps what each run of the whole estate tells of module pins. Every method raises `StoreError`."""
+
+    async def save_pins(self, *, run: Run, pins: PinSummary) -> None:
+        """Replaces what an earlier try of the same run left."""
+
+    async def pins(self, *, run_id: str) -> PinSummary | None:
+        """None where there is no such run, or it tells of none. What this version cannot read is left out."""
+
+    async def prune_pins(self, *, run_id: str) -> None: ...
 
 
 class ReportStore(Protocol):

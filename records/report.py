@@ -9,6 +9,8 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict
 
 from records.faults import Fault, FaultCode, RecordKind
+from records.module_pins import PinSummary
+from records.modules import DeployedModule
 from records.names import is_market_key
 from records.results import Run, StackResult
 from records.runs import RunRow, RunStatus, Scope, Trigger, exit_status
@@ -51,10 +53,15 @@ class MarketOutcome(BaseModel):
     """Blob names in the shared state container that this market's registry record names."""
     names_all_its_states: bool = False
     """Whether ``states`` is all of them: not where the record, or the place of a state in it, could not be read."""
+    modules: tuple[DeployedModule, ...] = ()
+    """The module calls that its trackers tell of, those of a stack together."""
 
 
 class RunSummary(BaseModel):
-    """All of a report but its results. ``markets`` is the number of markets looked at; ``counts`` holds what occurred."""
+    """All of a report but its results. ``markets`` is the number of markets looked at; ``counts`` holds what occurred.
+
+    ``pins`` is None for a run over a part of the estate, whose versions would be no spread.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -66,6 +73,7 @@ class RunSummary(BaseModel):
     counts: dict[Verdict, int]
     problems: tuple[Problem, ...] = ()
     unregistered_states: tuple[str, ...] = ()
+    pins: PinSummary | None = None
 
     @property
     def exit_status(self) -> int:
@@ -120,7 +128,14 @@ class Tally:
         self.counts.update(result.verdict for result in outcome.results)
         self.problems.extend(outcome.problems)
 
-    def summary(self, *, run: Run, finished_at: datetime, unregistered_states: Iterable[str]) -> RunSummary:
+    def summary(
+        self,
+        *,
+        run: Run,
+        finished_at: datetime,
+        unregistered_states: Iterable[str],
+        pins: PinSummary | None = None,
+    ) -> RunSummary:
         return RunSummary(
             run_id=run.run_id,
             started_at=run.started_at,
@@ -129,4 +144,5 @@ class Tally:
             counts=dict(sorted(self.counts.items())),
             problems=tuple(sorted(self.problems, key=lambda p: (p.market, p.record, p.blob, p.field or ""))),
             unregistered_states=tuple(sorted(unregistered_states)),
+            pins=pins,
         )

@@ -49,14 +49,18 @@ class Bundle(RecordModel):
 
 
 class ModulePin(RecordModel):
-    """A module call and the source it was pinned to; ``version`` is what a registry gave for it.
+    """A module call and the source it was pinned to.
 
-    ``name`` is the call's path, ``keyvault`` in the root module and ``keyvault.roles`` in that one.
+    ``name`` is the call's path, ``keyvault`` in the root module and ``keyvault.roles`` in that one. ``version`` is what a
+    registry gave for it, ``constraint`` what was asked for. ``commit`` is what the source's ref was in git when it was
+    deployed, which tells a tag that was moved since.
     """
 
     name: LongText
     source: LongText
     version: OptionalText = None
+    constraint: OptionalText = None
+    commit: OptionalText = None
 
 
 class HistoryEntry(RecordModel):

@@ -16,6 +16,7 @@ from azure.storage.blob import BlobServiceClient
 
 from adapters import azure_tables
 from adapters.azure_blobs import AzureBlobStore, connect_with_string
+from adapters.azure_pins import AzurePinStore
 from adapters.azure_record_log import AzureRecordLog
 from adapters.azure_results import AzureResultStore
 from adapters.azure_retries import RetryLimits
@@ -25,6 +26,7 @@ from adapters.blob_store import BlobPlace
 from adapters.record_reader import BlobRecordReader, Containers
 from adapters.table_names import (
     HEALS_TABLE,
+    PINS_TABLE,
     PLAN_CHECK_RUNS_TABLE,
     PLAN_CHECK_WORK_TABLE,
     PLAN_CHECKS_TABLE,
@@ -132,6 +134,7 @@ class AzureStores:
     results: AzureResultStore
     runs: AzureRunStore[RunRow]
     work: AzureMarketWorkStore
+    pins: AzurePinStore
     log: AzureRecordLog
     check_runs: AzureRunStore[CheckRunRow]
     check_work: AzureWorkStore[StackObservation]
@@ -144,6 +147,7 @@ async def open_azure_stores(connection_string: str) -> AsyncIterator[AzureStores
             results=AzureResultStore(service),
             runs=AzureRunStore(service, table=RUNS_TABLE, row=RunRow),
             work=AzureMarketWorkStore(service),
+            pins=AzurePinStore(service),
             log=AzureRecordLog(service),
             check_runs=AzureRunStore(service, table=PLAN_CHECK_RUNS_TABLE, row=CheckRunRow),
             check_work=AzureWorkStore(service, table=PLAN_CHECK_WORK_TABLE, outcome=StackObservation),
@@ -163,6 +167,7 @@ def delete_tables(connection_string: str, **options: Any) -> None:
             RESULTS_TABLE,
             RUNS_TABLE,
             WORK_TABLE,
+            PINS_TABLE,
             RECORD_LOG_TABLE,
             PLAN_CHECK_RUNS_TABLE,
             PLAN_CHECK_WORK_TABLE,

@@ -18,6 +18,7 @@ from records.errors import (
     StoreUnavailableError,
 )
 from records.locks import read_lock
+from records.module_pins import PinSummary
 from records.plans import Page, Plan
 from records.ports import Clock, OutcomeT, RowT
 from records.readings import BlobFacts, ContentSighting
@@ -391,6 +392,34 @@ class MemoryMarketWorkStore(MemoryWorkStore[MarketOutcome]):
     async def prune_work(self, *, run_id: str) -> None:
         await super().prune_work(run_id=run_id)
         self._late = {key: problems for key, problems in self._late.items() if key[0] != run_id}
+
+
+class MemoryPinStore:
+    """A `PinStore` in memory."""
+
+    def __init__(self) -> None:
+        self._pins: dict[str, PinSummary] = {}
+        self._refusals: dict[str, StoreError] = {}
+
+    def refuse(self, method: str, error: StoreError) -> None:
+        """From now on, every call of the method of this name."""
+        self._refusals[method] = error
+
+    async def save_pins(self, *, run: Run, pins: PinSummary) -> None:
+        self._check("save_pins")
+        self._pins[run.run_id] = pins
+
+    async def pins(self, *, run_id: str) -> PinSummary | None:
+        self._check("pins")
+        return self._pins.get(run_id)
+
+    async def prune_pins(self, *, run_id: str) -> None:
+        self._check("prune_pins")
+        self._pins.pop(run_id, None)
+
+    def _check(self, method: str) -> None:
+        if method in self._refusals:
+            raise self._refusals[method]
 
 
 class MemoryRecordLog:

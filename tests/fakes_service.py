@@ -15,7 +15,7 @@ from records.report import Report, RunSummary
 from records.results import Run, StackResult
 from records.runs import WHOLE_SCOPE, RunRow, Scope, Trigger
 from tests.estates import CONTAINERS, RULES, MemoryEstate
-from tests.fakes import MemoryBlobStore, MemoryMarketWorkStore, MemoryResultStore
+from tests.fakes import MemoryBlobStore, MemoryMarketWorkStore, MemoryPinStore, MemoryResultStore
 
 SIX: Final = datetime(2026, 11, 25, 6, 0, tzinfo=UTC)
 DAILY: Final = Run(run_id="daily-2026-11-25", started_at=SIX)
@@ -107,6 +107,7 @@ class ServiceBench:
     )
     results: MemoryResultStore = field(default_factory=MemoryResultStore)
     work: MemoryMarketWorkStore = field(default_factory=MemoryMarketWorkStore)
+    pins: MemoryPinStore = field(default_factory=MemoryPinStore)
     reports: MemoryReportStore = field(default_factory=MemoryReportStore)
     telemetry: RecordingTelemetry = field(default_factory=RecordingTelemetry)
     engine: MemoryEngine = field(default_factory=MemoryEngine)
@@ -122,6 +123,7 @@ class ServiceBench:
             "results": self.results,
             "runs": self.results,
             "work": self.work,
+            "pins": self.pins,
             "reports": self.reports,
             "telemetry": self.telemetry,
             "new_spool": OutcomeSpool,

@@ -18,7 +18,7 @@ from azure.durable_functions.models.utils import http_utils
 from azure.functions import HttpRequest, HttpResponse
 from azure.storage.blob import BlobServiceClient
 
-from adapters.table_names import RESULTS_TABLE, RUNS_TABLE, WORK_TABLE
+from adapters.table_names import PINS_TABLE, RESULTS_TABLE, RUNS_TABLE, WORK_TABLE
 from records.engine import RunRequest
 from records.results import Run
 from records.runs import WHOLE_SCOPE, Scope, Trigger
@@ -122,7 +122,7 @@ class ServiceWorld:
         with TableServiceClient.from_connection_string(self.azurite.connection_string) as service:
             return {
                 table: [dict(row) for row in service.get_table_client(table).list_entities()]
-                for table in (RESULTS_TABLE, RUNS_TABLE, WORK_TABLE)
+                for table in (RESULTS_TABLE, RUNS_TABLE, WORK_TABLE, PINS_TABLE)
                 if table in {known.name for known in service.list_tables()}
             }
 

@@ -35,7 +35,9 @@ async def start_scheduled(engine: Engine, clock: Clock) -> Run | None:
             _LOG.warning("the plan checks of before are still in work, so none are started (PLAN_CHECK_SCHEDULE)")
             return None
         else:
-            _LOG.error("the plan checks of orchestration %s hang; end it: docs/runbook.md#a-run-that-hangs", instance_id)
+            _LOG.error(
+                "the plan checks of orchestration %s hang; end it: docs/runbook.md#a-run-that-hangs", instance_id
+            )
     if not free:
         return None
     run = Run(run_id=f"{RUN_PREFIX}{Run.named_by(now).run_id}", started_at=now)

@@ -8,6 +8,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from reconcile.render.formats import words
+from reconcile.render.pins import loose_of, moved_of, use_of, version_of
 from records.spelling import counted, to_the_minute
 from records.timestamps import format_utc
 
@@ -46,8 +47,12 @@ def report_environment(*, escape: Callable[[str], Markup], code: Callable[[str],
         "code": code,
         "counted": counted,
         "iso": format_utc,
+        "loose_of": loose_of,
         "minute": to_the_minute,
+        "moved_of": moved_of,
         "sentence": sentence,
+        "use_of": use_of,
+        "version_of": version_of,
         "words": words,
     }
     return environment

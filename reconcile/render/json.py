@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from records.report import Report
 
-_AFTER_RESULTS = ("problems", "unregistered_states")
+_AFTER_RESULTS = ("problems", "unregistered_states", "pins")
 
 
 def render_json(report: Report) -> Iterator[str]:

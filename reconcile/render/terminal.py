@@ -9,9 +9,11 @@ from rich.padding import Padding
 from rich.text import Text
 
 from reconcile.render.ordering import by_how_much, headline, most_urgent_first
+from reconcile.render.pins import SAID, loose_of, moved_of, use_of, version_of
+from records.module_pins import PinSummary
 from records.report import WHOLE_ESTATE, Problem, Report
 from records.results import StackResult
-from records.spelling import duration, visible
+from records.spelling import counted, duration, visible
 from records.verdicts import OddOneOut, Severity, Verdict
 
 _STYLES: Final = {
@@ -21,6 +23,8 @@ _STYLES: Final = {
     Severity.INFO: "cyan",
     Severity.NONE: "green",
 }
+_INDENT: Final = (0, 0, 0, 4)
+_MOST_PINS: Final = 50
 
 
 def render_terminal(report: Report) -> RenderableType:
@@ -41,7 +45,28 @@ def _parts(report: Report) -> Iterator[RenderableType]:
     if summary.unregistered_states:
         yield Text("\nStates that no registry entry names", style="underline")
         yield from (Text(f"  {visible(name)}") for name in summary.unregistered_states)
+    if summary.pins and summary.pins.has_something_to_tell:
+        yield Text("\nModule pins", style="underline")
+        yield from _pins(summary.pins)
     yield Text("\n" + _counts(summary.counts))
+
+
+def _pins(pins: PinSummary) -> Iterator[RenderableType]:
+    for moved in pins.moved_tags[:_MOST_PINS]:
+        yield Text.assemble((visible(moved.tag), "bold"), "  ", ("moved tag", _STYLES[Severity.HIGH]), "  ")
+        yield Padding(Text(visible(moved_of(moved))), _INDENT)
+    for reference in pins.loose[:_MOST_PINS]:
+        yield Text.assemble((visible(reference.source), "bold"), "  ", (reference.firmness, _STYLES[Severity.MEDIUM]))
+        yield Padding(Text(visible(loose_of(reference))), _INDENT)
+    for module in pins.spread[:_MOST_PINS]:
+        yield Text.assemble((visible(module.module), "bold"), f"  {counted(len(module.versions), 'version')}")
+        yield from (
+            Padding(Text(visible(f"{version_of(version)}: {use_of(version)}")), _INDENT) for version in module.versions
+        )
+    omitted = sum(max(len(listed) - _MOST_PINS, 0) for listed in (pins.moved_tags, pins.loose, pins.spread))
+    if omitted:
+        yield Text(f"{omitted:,} more, which --format json lists")
+    yield Text(f"→ {SAID}")
 
 
 def _problem(problem: Problem) -> RenderableType:

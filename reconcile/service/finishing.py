@@ -18,10 +18,12 @@ from reconcile.service.service import Service
 from records.engine import RunRequest
 from records.errors import StoreError
 from records.faults import Fault, FaultCode, RecordKind
+from records.module_pins import PinSummary
 from records.names import registry_blob
 from records.plans import Plan
 from records.ports import Spool
 from records.report import WHOLE_ESTATE, Problem, Report
+from records.results import Run
 from records.runs import RunRow, RunStatus
 
 _LOG: Final = logging.getLogger(__name__)
@@ -46,6 +48,7 @@ async def finish_run(service: Service, request: FinishRequest) -> RunRow:
         tally, plan = await _add_up(service, request, spool)
         if asked.scope.is_whole_estate:
             await tally.find_unregistered_states(service.records)
+            tally.add_problems(await _save_pins(service, asked.run, tally.add_up_pins()))
         finished_at = service.clock()
         report = Report(summary=tally.summary(run=asked.run, finished_at=finished_at), results=spool)
         kept, problems = await _save_reports(service, asked, report)
@@ -122,6 +125,15 @@ async def _save_reports(service: Service, asked: RunRequest, report: Report) -> 
     return tuple(kept), problems
 
 
+async def _save_pins(service: Service, run: Run, pins: PinSummary) -> list[Problem]:
+    """What cannot be kept is a problem, as with reports; what the pins are is none."""
+    try:
+        await service.pins.save_pins(run=run, pins=pins)
+    except StoreError as error:
+        return [of_the_estate(error, RecordKind.RESULTS)]
+    return []
+
+
 def _lazily(render: Callable[[Report], Iterator[str]], report: Report) -> Iterator[str]:
     """Begins to render where the first chunk is taken, since some formats go through all results before that."""
     yield from render(report)
@@ -130,7 +142,9 @@ def _lazily(render: Callable[[Report], Iterator[str]], report: Report) -> Iterat
 async def _prune(service: Service, row: RunRow) -> None:
     """Removes what is older than the retention. What cannot be removed today is removed another day."""
     with suppress(StoreError):
-        await prune_old_runs(service.runs, service.work, started_before=service.rules.oldest_kept(row.started_at))
+        await prune_old_runs(
+            service.runs, service.work, pins=service.pins, started_before=service.rules.oldest_kept(row.started_at)
+        )
 
 
 def _of_unknown_stacks(asked: RunRequest, found: set[str]) -> list[Problem]:

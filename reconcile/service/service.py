@@ -10,6 +10,7 @@ from records.ports import (
     Clock,
     MarketWorkStore,
     NewSpool,
+    PinStore,
     RecordReader,
     ReportStore,
     ResultStore,
@@ -28,6 +29,7 @@ class Service:
     results: ResultStore
     runs: RunStore[RunRow]
     work: MarketWorkStore
+    pins: PinStore
     reports: ReportStore
     telemetry: Telemetry
     new_spool: NewSpool

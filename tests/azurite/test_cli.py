@@ -13,7 +13,7 @@ from azure.storage.blob import BlobServiceClient
 
 from adapters.record_reader import Containers
 from adapters.table_keys import RUNS_PARTITION
-from tests.estates import AzuriteEstate, put_healthy_market, put_state
+from tests.estates import AzuriteEstate, put_healthy_market, put_state, put_tracker
 from tests.world.azurite import Azurite
 
 ROOT = Path(__file__).parents[2]
@@ -35,6 +35,25 @@ def trueup(azurite: Azurite, as_of: str, run_id: str) -> tuple[int, dict[str, An
     run = subprocess.run(command, cwd=ROOT, env=os.environ | settings, capture_output=True, text=True, check=False)
     assert run.stderr == ""
     return run.returncode, json.loads(run.stdout)
+
+
+def test_module_pins_are_read_from_the_trackers_of_the_account(azurite: Azurite) -> None:
+    trackers = "cli-pins-trackers"
+    service = BlobServiceClient.from_connection_string(azurite.connection_string)
+    estate = AzuriteEstate(service, Containers(registry="cli-registry", trackers=trackers, states="cli-tfstate"))
+    service.create_container(trackers)
+    modules = [{"name": "kv", "source": "git::https://example.com/modules?ref=kv/v1.0.0"}]
+    put_tracker(estate, MARKET, "app", modules=modules)
+    put_tracker(estate, MARKET, "network", modules=[{"name": "kv", "source": "git::https://example.com/modules"}])
+    settings = {"ESTATE_CONNECTION_STRING": azurite.connection_string, "TRACKERS_CONTAINER": trackers}
+    command = [sys.executable, "-m", "cli", "pins", "--trackers", "--format", "json"]
+    run = subprocess.run(command, cwd=ROOT, env=os.environ | settings, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stderr) == (2, "")
+    calls = json.loads(run.stdout)["calls"]
+    assert [(call["market"], call["stack"], call["reason"]) for call in calls] == [
+        (MARKET, "app", "version_tag"),
+        (MARKET, "network", "no_ref"),
+    ]
 
 
 def rows_of(azurite: Azurite, table: str, partition: str) -> list[str]:

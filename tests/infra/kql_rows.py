@@ -74,6 +74,24 @@ def problem(
     )
 
 
+def module_pin(
+    workspace: Workspace, run_id: str, at: datetime, *, module: str = "avm-res-keyvault-vault", moved_tags: int = 0
+) -> None:
+    workspace.event(
+        "trueup.module_pin",
+        at + 5 * MINUTE,
+        run__id=run_id,
+        module=module,
+        module__package="dev.azure.com/contoso/platform/_git/modules",
+        module__versions=3,
+        module__newest="v0.10.2",
+        module__stacks_using=12,
+        module__most_behind=2,
+        module__loose=1,
+        module__moved_tags=moved_tags,
+    )
+
+
 def plan_run(
     workspace: Workspace, run_id: str, at: datetime, *, status: str = "finished", expected: int = 3, checked: int = 3
 ) -> None:

@@ -121,9 +121,12 @@ def test_without_a_canary_market_there_is_no_alert_on_it(cli_config: Path, tmp_p
 def test_every_panel_is_in_one_tab(rendered: Rendered) -> None:
     panels = [panel for _, panel in rendered.panels]
     assert sorted(panels) == sorted(file.stem for file in (INFRA / "workbook").glob("*.kql"))
-    assert {tab for tab, _ in rendered.panels} == {"pipeline", "portal"}
+    assert {tab for tab, _ in rendered.panels} == {"pipeline", "portal", "pins"}
     asked = {
-        tab: "".join(text for (of, _), text in rendered.panels.items() if of == tab) for tab in ("pipeline", "portal")
+        tab: "".join(text for (of, _), text in rendered.panels.items() if of == tab)
+        for tab in ("pipeline", "portal", "pins")
     }
     assert not re.search(r'"trueup\.(plan_|portal_|heal)', asked["pipeline"])
-    assert not re.search(r'"trueup\.(run|disagreement|problem|stacks)\b', asked["portal"])
+    assert not re.search(r'"trueup\.(run|disagreement|problem|stacks|module_pin)\b', asked["portal"])
+    assert not re.search(r'"trueup\.(disagreement|problem|stacks|plan_|portal_|heal)', asked["pins"])
+    assert "trueup.module_pin" not in asked["pipeline"]

@@ -38,7 +38,7 @@ def rendered(cli_config: Path) -> Rendered:
     return render(cli_config)
 
 
-@pytest.mark.parametrize("kind", ["Pipeline drift", "Portal drift"])
+@pytest.mark.parametrize("kind", ["Pipeline drift", "Portal drift", "Module pins"])
 def test_each_alert_is_in_the_table_of_its_kind_with_its_severity(rendered: Rendered, kind: str) -> None:
     told = {name: severity for name, (_, severity) in documented(kind).items()}
     deployed = {
@@ -50,7 +50,7 @@ def test_each_alert_is_in_the_table_of_its_kind_with_its_severity(rendered: Rend
 
 
 def test_each_alert_has_the_query_that_its_row_links_to(rendered: Rendered) -> None:
-    rows = documented("Pipeline drift") | documented("Portal drift")
+    rows = documented("Pipeline drift") | documented("Portal drift") | documented("Module pins")
     assert {file for file, _ in rows.values()} == {file.stem for file in (ROOT / "infra/alerts").glob("*.kql")}
     for name, (file, _) in rows.items():
         last = (ROOT / f"infra/alerts/{file}.kql").read_text(encoding="utf-8").splitlines()[-1]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.infra.kql_queries import Rendered, Workspace, render
-from tests.infra.kql_rows import HOUR, NOW, TODAY, check, disagreement, heal, plan_run, problem, run
+from tests.infra.kql_rows import HOUR, NOW, TODAY, check, disagreement, heal, module_pin, plan_run, problem, run
 
 pytestmark = pytest.mark.terraform
 
@@ -26,6 +26,7 @@ def test_every_panel_of_the_workbook_answers(rendered: Rendered, workspace: Work
     run(workspace, "new", TODAY)
     disagreement(workspace, "new", TODAY, verdict="pipeline_drift", severity="high")
     problem(workspace, "new", TODAY, code="forbidden")
+    module_pin(workspace, "new", TODAY)
     plan_run(workspace, "p", TODAY)
     check(workspace, "p", TODAY, reason="destructive")
     heal(workspace, NOW - HOUR, step="verified")

@@ -55,6 +55,7 @@ pytestmark = [
 ROOT: Final = Path(__file__).parents[2]
 DOCUMENT: Final = (ROOT / "docs" / "telemetry.md").read_text(encoding="utf-8").partition("\n## Plan checks\n")[0]
 """The section left out is that of `tests.unit.test_check_telemetry`."""
+MODULES: Final = "git::https://example.com/modules"
 CANARY: Final = "canary-5a7f0c"
 TRACE_ID: Final = "0af7651916cd43dd8448eb211c80319c"
 HOST_SPAN_ID: Final = "b7ad6b7169203331"
@@ -155,9 +156,20 @@ def put_estate(world: ServiceWorld) -> None:
     put_registry(estate, "de", entries, owner=CANARY, name=CANARY)
     for stack, serial in {**serials, "second": 43, "third": 5, "secret": 42}.items():
         put_state(estate, "de", stack, serial, lineage=lineage)
-    for stack in serials:
+    for stack, serial in serials.items():
         url = f"https://example.com/{CANARY}"
-        put_tracker(estate, "de", stack, lineage=lineage, run_url=url, run_id=CANARY, deployed_by=CANARY, **told)
+        modules = [{"name": CANARY, "source": f"{MODULES}?ref=kv/v1.{serial}.0", "commit": CANARY}]
+        put_tracker(
+            estate,
+            "de",
+            stack,
+            lineage=lineage,
+            run_url=url,
+            run_id=CANARY,
+            deployed_by=CANARY,
+            modules=modules,
+            **told,
+        )
     estate.put(estate.containers.trackers, "de/secret.json", f'{{"password": "{CANARY}"'.encode())
     lock = LockInfo.make(who=CANARY, created=SIX - timedelta(minutes=5))
     StateBlob(estate.service.get_blob_client(estate.containers.states, "de/busy.tfstate")).take_lock(lock)
@@ -268,6 +280,29 @@ class TestARun:
         [run] = watched.events("trueup.run")
         counts = (run["trueup.run.disagreements"], run["trueup.run.problems"])
         assert counts == (len(disagreements), len(told["problems"])) == (5, 2)
+
+    async def test_is_told_an_event_and_a_count_for_each_module(self, world: ServiceWorld, watched: Watched) -> None:
+        await run_daily(world, DurableHub(world.host))
+        [told] = watched.events("trueup.module_pin")
+        del told[EVENT_NAME]
+        assert told == {
+            "trueup.run.id": DAILY,
+            "trueup.module": "kv",
+            "trueup.module.package": "example.com/modules",
+            "trueup.module.versions": 3,
+            "trueup.module.newest": "1.44.0",
+            "trueup.module.stacks_using": 3,
+            "trueup.module.most_behind": 2,
+            "trueup.module.loose": 0,
+            "trueup.module.moved_tags": 0,
+        }
+        assert watched.sums("trueup.module.stacks", "trueup.module.pinned_to") == {
+            "1.42.0": 1,
+            "1.43.0": 1,
+            "1.44.0": 1,
+        }
+        [run] = watched.events("trueup.run")
+        assert run["trueup.run.modules"] == 1
 
     @pytest.mark.parametrize(("step", "status", "expected"), [("finish_run", "finished", 4), ("fail_run", "failed", 0)])
     async def test_is_told_once_when_its_end_is_delivered_twice(

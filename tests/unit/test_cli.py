@@ -60,7 +60,7 @@ def test_json_is_the_documented_object(drifted: Path) -> None:
     report = json.loads(run.stdout)
     assert list(report) == [
         "schema_version", "run_id", "started_at", "finished_at", "markets", "counts", "results", "problems",
-        "unregistered_states",
+        "unregistered_states", "pins",
     ]  # fmt: skip
     assert (report["schema_version"], report["run_id"], report["markets"]) == (1, "r1", 2)
     assert report["counts"] == {"healthy": 3, "pipeline_drift": 1}
@@ -108,7 +108,7 @@ def test_a_run_id_used_again_is_the_same_run(drifted: Path) -> None:
         assert trueup("reconcile", "--estate", str(drifted), "--run-id", "nightly").returncode == 2
     files = [path.relative_to(drifted / "tables").parts for path in (drifted / "tables").rglob("*.json")]
     assert sorted(parts[:-1] for parts in files) == [
-        ("reconcileresults", "de"), ("reconcileresults", "emea", "fr"), ("reconcileruns",),
+        ("reconcilepins",), ("reconcileresults", "de"), ("reconcileresults", "emea", "fr"), ("reconcileruns",),
     ]  # fmt: skip
 
 

@@ -280,8 +280,8 @@ def run_requests(markets: int, stacks: int) -> Counter[str]:
     return Counter(
         blob_read=2 * stacks + markets + 6,
         blob_write=markets + 3 + 6,
-        table_batch=2 * markets + 1,
-        table_query=3 * markets + 4,
+        table_batch=2 * markets + 2,
+        table_query=3 * markets + 5,
         table_read=5 + pages(markets, lanes),
         table_write=4,
     )

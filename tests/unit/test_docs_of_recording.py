@@ -165,7 +165,7 @@ class TestTheCommands:
         assert not re.search(r"[{}]", remedy)
 
     def test_are_all_in_the_readme_and_in_the_runbook(self) -> None:
-        assert set(APP.commands) == {"reconcile", "drift", *BY_HAND}
+        assert set(APP.commands) == {"reconcile", "drift", "pins", *BY_HAND}
         for document in ("README.md", "docs/runbook.md"):
             named = {invocation.words[0] for invocation in invocations(text_of(document))}
             assert set(APP.commands) <= named, document

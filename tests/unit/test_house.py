@@ -14,11 +14,12 @@ DOORS = [
 RULES = [
     "reconcile.judgement", "reconcile.compare", "reconcile.state_age", "reconcile.wording",
     "drift.classify", "drift.conditions", "drift.decide", "drift.differences", "drift.masking", "drift.policy_rules",
+    "pins.address", "pins.constraints", "pins.firmness", "pins.versions",
     "recording.trackers", "recording.entries", "recording.corrections", "recording.unfinished", "recording.adoption",
 ]  # fmt: skip
 OUTSIDE = ["azure", "aiohttp", "requests", "socket", "subprocess", "os"]
 AZURE_ALLOWED = {"function_app.py": ["azure.functions", "azure.durable_functions"]}
-LAYERS = ["records", "answering", "lanes", "reconcile", "recording", "drift"]
+LAYERS = ["records", "answering", "lanes", "pins", "reconcile", "recording", "drift"]
 
 
 def imports_of(source: str) -> list[str]:
@@ -92,6 +93,7 @@ def test_no_module_has_outgrown_its_name() -> None:
             "records",
             "answering",
             "lanes",
+            "pins",
             "reconcile",
             "recording",
             "drift",

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from adapters.module_pins import read_modules
 from adapters.terraform_backend import AzurermBackend, LocalBackend, OtherBackend, read_backend
-from adapters.terraform_modules import installed_modules, manifest_of, masked_source, read_modules
+from adapters.terraform_modules import installed_modules, manifest_of
 from adapters.terraform_secrets import is_state_or_plan
 from records.errors import BundleError
+from records.module_sources import masked_source
 from records.tracker import ModulePin
 
 SECRET = "s3cr3t"
@@ -259,3 +261,39 @@ def test_a_local_backend_s_state_is_where_terraform_puts_it(
     put_backend(tmp_path, {"type": "local", "config": config})
     put(tmp_path / ".terraform/environment", workspace)
     assert read_backend(tmp_path) == LocalBackend(path=tmp_path / path)
+
+
+def test_the_constraint_of_a_registrys_module_is_what_its_caller_asks_for(tmp_path: Path) -> None:
+    put(tmp_path / "main.tf", 'module "kv" {\n  source = "Azure/kv/azurerm"\n  version = "1.0.0"\n}\n')
+    put(tmp_path / "override.tf", 'module "kv" {\n  version = "~> 1.0"\n}\n')
+    put(
+        tmp_path / ".terraform/modules/kv/main.tf.json",
+        '{"module": {"roles": {"source": "Azure/roles/azurerm", "version": ">= 2.0"}, "none": {"source": "Azure/x/azurerm"}}}',
+    )
+    registry = "registry.terraform.io/Azure"
+    put_modules(
+        tmp_path,
+        {"Key": "kv", "Source": f"{registry}/kv/azurerm", "Version": "1.4.0", "Dir": ".terraform/modules/kv"},
+        {
+            "Key": "kv.roles",
+            "Source": f"{registry}/roles/azurerm",
+            "Version": "2.1.0",
+            "Dir": ".terraform/modules/kv.roles",
+        },
+        {"Key": "kv.none", "Source": f"{registry}/x/azurerm", "Version": "3.0.0", "Dir": ".terraform/modules/kv.none"},
+    )
+    assert {pin.name: (pin.version, pin.constraint) for pin in read_modules(tmp_path)} == {
+        "kv": ("1.4.0", "~> 1.0"),
+        "kv.roles": ("2.1.0", ">= 2.0"),
+        "kv.none": ("3.0.0", None),
+    }
+
+
+def test_a_caller_that_cannot_be_read_costs_the_constraint_alone(tmp_path: Path) -> None:
+    put(tmp_path / "main.tf", 'module "kv" {')
+    put_modules(
+        tmp_path,
+        {"Key": "kv", "Source": "registry.terraform.io/a/b/c", "Version": "1.4.0", "Dir": ".terraform/modules/kv"},
+    )
+    (pin,) = read_modules(tmp_path)
+    assert (pin.version, pin.constraint) == ("1.4.0", None)

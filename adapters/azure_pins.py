@@ -1,0 +1,122 @@
+"""What runs tell of module pins, in Azure Table Storage.
+
+Table ``reconcilepins``: a partition a run, with the rows ``module:{digest}``, ``loose:{digest}`` and ``moved:{digest}``, and
+``summary``, which is written last. The columns beside ``row`` are for whoever looks into the table.
+"""
+
+import hashlib
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+from azure.core.exceptions import ResourceNotFoundError
+from azure.data.tables.aio import TableClient, TableServiceClient
+from pydantic import BaseModel, ValidationError
+
+from adapters.azure_errors import translated
+from adapters.azure_tables import REPLACE, ROWS_PER_TRANSACTION, Operation, delete_rows, reading, submit, writing
+from adapters.table_keys import starting_with
+from adapters.table_names import PINS_TABLE
+from records.module_pins import DeployedModulePins, DeployedMovedTag, LooseReference, PinSummary
+from records.results import Run
+
+_SUMMARY: Final = "summary"
+_MODULE, _LOOSE, _MOVED = "module", "loose", "moved"
+_FORMS: Final[dict[str, type[BaseModel]]] = {
+    _MODULE: DeployedModulePins,
+    _LOOSE: LooseReference,
+    _MOVED: DeployedMovedTag,
+}
+_MOST_VERSIONS: Final = 20
+"""So that a module fits in one property, of 32,768 characters, and a hundred in a transaction; the report has them all."""
+
+
+class AzurePinStore:
+    """A `PinStore` on a storage account's tables."""
+
+    def __init__(self, service: TableServiceClient) -> None:
+        self._service = service
+        self._table: TableClient = service.get_table_client(PINS_TABLE)
+
+    async def save_pins(self, *, run: Run, pins: PinSummary) -> None:
+        await self.prune_pins(run_id=run.run_id)
+        of_run = {"PartitionKey": run.run_id, "run_started_at": run.started_at}
+        rows = [of_run | row for row in _rows(pins)]
+        rows.append(
+            of_run
+            | {
+                "RowKey": _SUMMARY,
+                "modules": len(pins.modules),
+                "spread": len(pins.spread),
+                "loose": len(pins.loose),
+                "moved_tags": len(pins.moved_tags),
+            }
+        )
+        operations: list[Operation] = [("upsert", row, REPLACE) for row in rows]
+
+        async def write() -> None:
+            for start in range(0, len(operations), ROWS_PER_TRANSACTION):
+                await submit(self._table, operations[start : start + ROWS_PER_TRANSACTION])
+
+        await writing(self._service, PINS_TABLE, write)
+
+    async def pins(self, *, run_id: str) -> PinSummary | None:
+        with translated(PINS_TABLE), suppress(ResourceNotFoundError):
+            await self._table.get_entity(run_id, _SUMMARY)
+            found = {kind: [model async for model in self._models(run_id, kind)] for kind in _FORMS}
+            modules = [one for one in found[_MODULE] if isinstance(one, DeployedModulePins)]
+            loose = [one for one in found[_LOOSE] if isinstance(one, LooseReference)]
+            moved = [one for one in found[_MOVED] if isinstance(one, DeployedMovedTag)]
+            return PinSummary(
+                modules=tuple(sorted(modules, key=lambda one: (one.module, one.package, one.within))),
+                loose=tuple(sorted(loose, key=lambda one: (one.source, one.version or ""))),
+                moved_tags=tuple(sorted(moved, key=lambda one: (one.package, one.tag))),
+            )
+        return None
+
+    async def prune_pins(self, *, run_id: str) -> None:
+        with reading(PINS_TABLE):
+            rows = self._table.query_entities(
+                "PartitionKey eq @partition", parameters={"partition": run_id}, select=["PartitionKey", "RowKey"]
+            )
+            await delete_rows(self._table, [row async for row in rows])
+
+    async def _models(self, run_id: str, kind: str) -> AsyncIterator[BaseModel]:
+        first, end = starting_with(kind)
+        async for row in self._table.query_entities(
+            "PartitionKey eq @partition and RowKey ge @first and RowKey lt @end",
+            parameters={"partition": run_id, "first": first, "end": end},
+        ):
+            with suppress(KeyError, ValidationError):
+                yield _FORMS[kind].model_validate_json(str(row["row"]))
+
+
+def _rows(pins: PinSummary) -> Iterator[dict[str, Any]]:
+    for module in pins.modules:
+        kept = module.model_copy(update={"versions": module.versions[:_MOST_VERSIONS]})
+        yield _row(_MODULE, (module.module, module.package, module.within), kept) | {
+            "module": module.module,
+            "package": module.package,
+            "newest": module.newest or "",
+            "versions": len(module.versions),
+            "stacks": module.stack_count,
+            "loose": module.loose_count,
+            "moved_tags": module.moved_tag_count,
+        }
+    for loose in pins.loose:
+        yield _row(_LOOSE, (loose.source, loose.version or "", loose.reason), loose) | {
+            "source": loose.source,
+            "reason": loose.reason,
+            "stacks": loose.stack_count,
+        }
+    for moved in pins.moved_tags:
+        yield _row(_MOVED, (moved.package, moved.tag), moved) | {
+            "package": moved.package,
+            "tag": moved.tag,
+            "commits": len(moved.recorded),
+        }
+
+
+def _row(kind: str, identity: Sequence[str], model: BaseModel) -> dict[str, Any]:
+    digest = hashlib.sha256("\0".join(identity).encode()).hexdigest()
+    return {"RowKey": f"{kind}:{digest}", "row": model.model_dump_json()}

@@ -1,0 +1,45 @@
+"""What runs tell of module pins beside an estate on disk: ``DIR/tables/reconcilepins/{newest first}-{run}.json``."""
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from adapters.run_files import in_folder, newest_files, write_run_file
+from adapters.table_names import PINS_TABLE
+from records.module_pins import PinSummary
+from records.results import Run
+
+
+class FolderPinStore:
+    """A `PinStore` in a folder, for one writer at a time."""
+
+    def __init__(self, root: Path) -> None:
+        self._folder = root / "tables" / PINS_TABLE
+
+    async def save_pins(self, *, run: Run, pins: PinSummary) -> None:
+        await self.prune_pins(run_id=run.run_id)
+        await asyncio.to_thread(
+            write_run_file, self._folder, started_at=run.started_at, run_id=run.run_id, content=pins
+        )
+
+    async def pins(self, *, run_id: str) -> PinSummary | None:
+        return await asyncio.to_thread(self._read, run_id)
+
+    async def prune_pins(self, *, run_id: str) -> None:
+        await asyncio.to_thread(self._remove, run_id)
+
+    def _read(self, run_id: str) -> PinSummary | None:
+        with in_folder(PINS_TABLE), suppress(ValidationError):
+            for file in self._files(run_id):
+                return PinSummary.model_validate_json(file.read_bytes())
+        return None
+
+    def _remove(self, run_id: str) -> None:
+        with in_folder(PINS_TABLE):
+            for file in self._files(run_id):
+                file.unlink(missing_ok=True)
+
+    def _files(self, run_id: str) -> list[Path]:
+        return [file for file in newest_files(self._folder) if file.stem.partition("-")[2] == run_id]

@@ -1,0 +1,70 @@
+"""Reads ``library.yaml``, which says what the library of modules owns."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from adapters.bundle_unpacking import shown
+from adapters.policy_file import read_policy_yaml
+from pins.library import LibraryFile, package_at
+from records.errors import ConfigurationError
+from records.policy_source import BrokenYaml, MarkedValues
+from records.policy_source import Path as FieldPath
+
+_Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+_Type = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*_[a-z0-9_]+$", max_length=256)]
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    modules: dict[_Name, list[_Type]] = Field(min_length=1)
+    sources: list[_Name] = []
+    folders: list[_Name] = []
+
+
+def read_library_file(path: Path) -> LibraryFile:
+    """Raises:
+    ConfigurationError: it cannot be read, is no YAML, or has a field that is wrong; the text says which, and on which line.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(
+            f"{shown(path)}: it cannot be read ({error.strerror}). Give the library's file with --library-file."
+        ) from None
+    values = read_policy_yaml(content)
+    if isinstance(values, BrokenYaml):
+        raise _wrong(path, values.line, values.message)
+    try:
+        document = _Document.model_validate(values.values)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        loc = tuple(step for step in first["loc"] if step != "[key]")
+        field = ".".join(map(str, loc))
+        raise _wrong(path, _line(values, loc), f"{field}: {first['msg']}".removeprefix(": ")) from None
+    for index, source in enumerate(document.sources):
+        if package_at(source) is None:
+            line = _line(values, ("sources", index))
+            raise _wrong(path, line, f"sources.{index}: it is no address of a git repository")
+    owners: dict[str, tuple[str, ...]] = {}
+    for module, types in sorted(document.modules.items()):
+        for type_ in types:
+            owners[type_] = (*owners.get(type_, ()), module)
+    return LibraryFile(
+        owners=owners,
+        sources=tuple(document.sources),
+        folders=tuple(folder.strip("/").removeprefix("./") for folder in document.folders),
+    )
+
+
+def _line(values: MarkedValues, path: FieldPath) -> int | None:
+    """Of the field, else of what it is in."""
+    known = (values.lines.get(path[:length]) for length in range(len(path), -1, -1))
+    return next((line for line in known if line), None)
+
+
+def _wrong(path: Path, line: int | None, message: str) -> ConfigurationError:
+    where = shown(path) if line is None else f"{shown(path)}:{line}"
+    return ConfigurationError(f"{where}: {message}. docs/pins.md says what the file holds.")

@@ -1,0 +1,144 @@
+"""``trueup pins``: how firmly each module call is pinned, and where an estate has left its library."""
+
+import asyncio
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, Annotated, Final
+
+import typer
+
+from adapters.configuration_folders import Wanted, read_configuration
+from adapters.git_repository import read_library
+from adapters.library_file import read_library_file
+from adapters.settings import Settings, load_settings
+from assembly.deployed_modules import Deployed, read_deployed
+from assembly.estates import opened_estate
+from commands.options import EstateOption, MarketsOption, OutputOption
+from commands.printing import opened, print_to, say_where
+from commands.writing import working
+from pins.audit import Audit, audit
+from pins.configuration import BlockKind, Configuration
+from pins.library import LibraryFile, library_of
+from pins.render.json import render_json
+from pins.render.markdown import render_markdown
+from pins.render.sarif import render_sarif
+from pins.render.terminal import render_terminal
+
+EXAMPLE: Final = "Example: trueup pins stacks/ --library-file library.yaml --format sarif --output pins.sarif"
+_LIBRARY_FILE: Final = "library.yaml"
+_MIB: Final = 1024 * 1024
+
+
+class Format(StrEnum):
+    """How an audit is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    MARKDOWN = "markdown"
+    SARIF = "sarif"
+
+
+def pins(
+    directories: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[DIR|ZIP]...",
+            help="Folders of configuration, with every module in them, and bundles.",
+            show_default=False,
+        ),
+    ] = None,
+    estate: EstateOption = None,
+    trackers: Annotated[
+        bool,
+        typer.Option(
+            "--trackers",
+            help="Read the estate's trackers too, in the account that the settings name. --estate does so.",
+        ),
+    ] = False,
+    market: MarketsOption = None,
+    library: Annotated[
+        Path | None,
+        typer.Option(help="The library's git repository: tells tags that were moved.", metavar="DIR"),
+    ] = None,
+    library_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="Which module owns which resource types: tells forks. Default: library.yaml in --library, if it is there.",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
+    fetched: Annotated[
+        bool, typer.Option("--fetched", help="Also what the modules call that `terraform init` fetched for a folder.")
+    ] = False,
+    format_: Annotated[Format, typer.Option("--format", help="How to print the audit.")] = Format.TABLE,
+    output: OutputOption = None,
+) -> int:
+    """Audit module pins: every module call, how firmly it is pinned, forks of the library, and tags that were moved.
+
+    Nothing is fetched and nothing is written.
+    Exit status: 0 all pinned, 2 something needs a person, 1 it failed.
+    """
+    reads_trackers = trackers or estate is not None
+    if not directories and not reads_trackers:
+        raise typer.BadParameter("give a folder or a bundle, or --estate or --trackers for what is deployed")
+    if market and not reads_trackers:
+        raise typer.BadParameter("--market chooses among trackers: it needs --estate or --trackers")
+    settings = load_settings()
+    with opened(output) as file:
+        with working("reading"):
+            found = _audit(
+                directories or [],
+                asyncio.run(_deployed(estate, settings, market or [])) if reads_trackers else Deployed(),
+                library=library,
+                library_file=_library_file(library, library_file),
+                fetched=fetched,
+                max_bundle_bytes=settings.bundle_max_mib * _MIB,
+            )
+        _write(found, format_, file)
+    say_where(output)
+    return found.exit_status
+
+
+def _audit(
+    places: list[Path],
+    deployed: Deployed,
+    *,
+    library: Path | None,
+    library_file: LibraryFile | None,
+    fetched: bool,
+    max_bundle_bytes: int,
+) -> Audit:
+    repository = read_library(library) if library else None
+    kinds = frozenset(BlockKind) if library_file else frozenset({BlockKind.MODULE})
+    wanted = Wanted(fetched=fetched, kinds=kinds, max_bundle_bytes=max_bundle_bytes)
+    return audit(
+        read_configuration(places, wanted) if places else Configuration(),
+        deployed=deployed.calls,
+        unread=deployed.unread,
+        file=library_file,
+        library=library_of(repository, library_file.sources if library_file else ()) if repository else None,
+    )
+
+
+async def _deployed(folder: Path | None, settings: Settings, wanted: list[str]) -> Deployed:
+    async with opened_estate(folder, settings) as estate:
+        return await read_deployed(estate.records, wanted=wanted, width=settings.fan_out_width)
+
+
+def _library_file(library: Path | None, given: Path | None) -> LibraryFile | None:
+    if given is None and library and (library / _LIBRARY_FILE).is_file():
+        return read_library_file(library / _LIBRARY_FILE)
+    return read_library_file(given) if given else None
+
+
+def _write(found: Audit, format_: Format, file: IO[str]) -> None:
+    match format_:
+        case Format.TABLE:
+            print_to(file, render_terminal(found))
+        case Format.JSON:
+            file.writelines(render_json(found))
+        case Format.MARKDOWN:
+            file.writelines(render_markdown(found))
+        case Format.SARIF:
+            file.writelines(render_sarif(found))

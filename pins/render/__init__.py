@@ -1,0 +1,1 @@
+"""An audit of module pins as a table, JSON, Markdown and SARIF."""

@@ -1,0 +1,99 @@
+"""What is said of a pin, a fork, a moved tag and a file that could not be read: one sentence each, in every format."""
+
+from typing import Final
+
+from pins.calls import ModuleCall
+from pins.configuration import Trouble, Unread
+from pins.firmness import Reason
+from pins.forks import Fork
+from pins.moved import MovedTag
+from pins.spread import ModuleInUse, VersionInUse
+from records.spelling import counted, visible
+
+DOCUMENT: Final = "docs/pins.md"
+_SHORT_COMMIT: Final = 12
+MOST_NAMED: Final = 5
+
+BECAUSE: Final[dict[Reason, str]] = {
+    Reason.VERSION_TAG: "its ref names a full version",
+    Reason.COMMIT: "its ref is a whole commit",
+    Reason.EXACT_VERSION: "it allows one version",
+    Reason.CHECKSUM: "its address has a checksum",
+    Reason.OBJECT_VERSION: "its address names one version of the object",
+    Reason.BRANCH: "its ref is a branch, or names no version",
+    Reason.NO_REF: "it has no ref: whatever is on the default branch",
+    Reason.LATEST: "it asks for the latest",
+    Reason.ABBREVIATED_COMMIT: "its ref is an abbreviated commit, which another commit or a branch can match one day",
+    Reason.PARTIAL_VERSION: "its ref names a partial version, which moves with each release",
+    Reason.VERSION_RANGE: "it allows a range of versions",
+    Reason.NO_VERSION: "it has no version: whatever the registry has newest",
+    Reason.INSIDE_REPOSITORY: "it is a folder of the same repository",
+    Reason.NO_SOURCE: "it has no source",
+    Reason.NOT_LITERAL: "its source or version is computed, and is not written out",
+    Reason.MALFORMED_SOURCE: "its source has none of the forms that Terraform knows",
+    Reason.MALFORMED_VERSION: "its version is none that Terraform can read, or allows none at all",
+    Reason.OUTSIDE_REPOSITORY: "it is a folder outside the repository, which no commit of it pins",
+    Reason.ABSOLUTE_PATH: "it is a path of this machine",
+    Reason.ARCHIVE: "it is an archive without a checksum, which its owner can replace",
+    Reason.NOT_RECORDED: "its tracker does not say which versions it allows",
+}
+
+REMEDY_OF_A_LOOSE_PIN: Final = "Pin it to a tag with a full version, a whole commit, or exactly one version."
+REMEDY_OF_A_FORK: Final = "Call the library's module instead."
+REMEDY_OF_A_MOVED_TAG: Final = "Find out who moved it and why; release what it is now under a new version."
+
+
+def of_call(call: ModuleCall) -> str:
+    return f"module {visible(call.name)} is {_NAMES[call.pin.firmness]}: {BECAUSE[call.pin.reason]}"
+
+
+def of_fork(fork: Fork) -> str:
+    return f"{visible(fork.address)} is defined outside the library, whose {_one_of(fork.modules)} owns {visible(fork.type)}"
+
+
+def of_moved(moved: MovedTag) -> str:
+    recorded = "; ".join(
+        f"{one.commit[:_SHORT_COMMIT]} for {named(one.stacks, one.stack_count)}" for one in moved.recorded
+    )
+    now = ""
+    if moved.is_gone:
+        now = ", and the library has it no more"
+    elif moved.now:
+        now = f", and is {moved.now[:_SHORT_COMMIT]} in the library now"
+    return f"tag {visible(moved.tag)} was {recorded}{now}"
+
+
+def of_unread(unread: Unread) -> str:
+    if unread.trouble is Trouble.MISSING_MODULE:
+        return visible(unread.why)
+    return f"it was not read: {visible(unread.why)}"
+
+
+def of_version(version: VersionInUse) -> str:
+    """``0.9.1: 2 stacks (de/app, fr/app), 3 releases behind, since 2026-03-01``."""
+    users = named(version.users, version.user_count)
+    behind = f", {releases(version.behind)} behind" if version.behind else ""
+    since = f", since {version.since:%Y-%m-%d}" if version.since else ""
+    return f"{visible(version.pinned_to) or 'no version'}: {users}{behind}{since}"
+
+
+def releases(count: int) -> str:
+    return counted(count, "release")
+
+
+def of_module(module: ModuleInUse) -> str:
+    return f"{visible(module.module.name)} ({visible(module.module.package)})"
+
+
+def named(users: tuple[str, ...], count: int) -> str:
+    """The first few by name, and how many more there are."""
+    shown = ", ".join(visible(user) for user in users[:MOST_NAMED])
+    more = count - min(len(users), MOST_NAMED)
+    return f"{shown} and {more:,} more" if more else shown
+
+
+def _one_of(modules: tuple[str, ...]) -> str:
+    return " or ".join(visible(module) for module in modules)
+
+
+_NAMES: Final = {"floating": "floating", "unknown": "not known to be pinned", "local": "local", "hard": "pinned"}
