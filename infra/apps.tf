@@ -9,6 +9,7 @@ locals {
     ESTATE_ACCOUNT_URL                          = trimsuffix(azurerm_storage_account.estate.primary_blob_endpoint, "/")
     RESULTS_ACCOUNT_URL                         = trimsuffix(azurerm_storage_account.estate.primary_table_endpoint, "/")
     QUEUE_ACCOUNT_URL                           = local.queue_endpoint
+    RECONCILE_SCHEDULE                          = "0 0 ${local.run_due_at} * * *"
     RECONCILE_TIME_ZONE                         = var.time_zone
     PLAN_CHECK_SCHEDULE                         = var.plan_check_schedule
     HEAL_MODE                                   = var.heal_mode

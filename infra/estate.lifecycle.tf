@@ -19,15 +19,16 @@ resource "azurerm_storage_management_policy" "estate" {
     }
   }
 
-  # trueup looks through a state's versions and snapshots for when its content last changed (docs/concepts.md). They stay hot: a
-  # version whose tier was set is billed whole, and otherwise for the blocks alone in which it differs, which after a lock are none.
+  # Versions of records and of the policy stay for good: they are small. Of a state a version goes by its age, which counts from when
+  # it was written and not from when it was overwritten; then it is to be had for the 30 days of soft delete. They stay hot: a
+  # version whose tier was set is billed whole, and otherwise for the blocks in which it differs, which after a lock are none.
   rule {
-    name    = "history"
+    name    = "old-states"
     enabled = true
 
     filters {
       blob_types   = ["blockBlob"]
-      prefix_match = ["registry/", "trackers/", "tfstate/", "bundles/", "config/"]
+      prefix_match = ["tfstate/"]
     }
 
     actions {

@@ -1,13 +1,14 @@
 """Terraform on `infra/` with no Azure: the real Terraform, and the stand-in for azurerm with its real schema.
 
 A module is copied without its lock file, which holds the hashes of the real provider; its state is kept on disk. `VARIABLES`
-are what a user would put into `terraform.tfvars`.
+are what a user would put into `terraform.tfvars`; none of them is its default.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -44,6 +45,14 @@ VARIABLES: Final[JsonObject] = {
     "http_allowed_ip_ranges": ["203.0.113.0/24"],
     "markets": MARKETS,
     "market_for_canary": "canary",
+    "heal_mode": "on",
+    "plan_check_schedule": "0 45 */6 * * *",
+    "subnet_id": (
+        "/subscriptions/00000000-0000-0000-0000-0000000000aa/resourceGroups/rg-net/providers/Microsoft.Network"
+        "/virtualNetworks/vnet/subnets/trueup"
+    ),
+    "estate_network": {"ip_ranges": ["203.0.113.0/24"]},
+    "settings": {"FLEET_PERCENT": "25"},
     "people": {
         "readers": ["00000000-0000-0000-0000-00000000ead1"],
         "operators": ["00000000-0000-0000-0000-000000000b01"],
@@ -52,8 +61,12 @@ VARIABLES: Final[JsonObject] = {
     "on_call": {"emails": {"platform": "on-call@contoso.example"}},
 }
 
-_NO_FEATURES: Final = 'provider "azurerm" {\n  features {}\n}\n'
-"""The stand-in knows no feature `storage`, which azurerm 4 has: `storage_account_resource.go` asks for `DataPlaneAvailable`."""
+_UNKNOWN_FEATURE: Final = re.compile(r"\n    storage {\n.*?\n    }\n", re.DOTALL)
+"""A feature of azurerm 4 (`storage_account_resource.go` asks for `DataPlaneAvailable`) that the stand-in's schema lacks."""
+_AZ: Final = """#!/bin/sh
+printf '%s\\n' "$*" >>"$AZ_LOG"
+"""
+"""There is no Azure CLI here that could do what Terraform has it do: what it was told is kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +89,8 @@ class Module:
                 "TF_IN_AUTOMATION": "1",
                 "CHECKPOINT_DISABLE": "1",
                 "AZURERM_SIM_CLOUD": str(self.cloud),
+                "PATH": f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
+                "AZ_LOG": str(self.folder / "az.log"),
             },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -87,6 +102,11 @@ class Module:
 
     def apply(self) -> None:
         self.terraform("apply", "-auto-approve", "-input=false", "-no-color")
+
+    def az_commands(self) -> list[str]:
+        """What the Azure CLI was told, in order."""
+        log = self.folder / "az.log"
+        return log.read_text(encoding="utf-8").splitlines() if log.exists() else []
 
     def resources(self) -> list[JsonObject]:
         """Every managed resource of the state, those of its modules among them."""
@@ -104,10 +124,12 @@ def copy_module(
         ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*", "terraform.tfvars", "*.auto.tfvars*", "canary"),
     )
     (folder / "backend_override.tf").write_text('terraform {\n  backend "local" {}\n}\n', encoding="utf-8")
-    if (folder / "providers.tf").exists():
-        (folder / "providers_override.tf").write_text(_NO_FEATURES, encoding="utf-8")
+    _leave_out_what_the_stand_in_lacks(folder / "providers.tf")
     given = dict(variables or {})
     (folder / "test.auto.tfvars.json").write_text(json.dumps(given), encoding="utf-8")
+    (folder / "bin").mkdir()
+    (folder / "bin/az").write_text(_AZ, encoding="utf-8")
+    (folder / "bin/az").chmod(0o755)
     module = Module(folder=folder, cli_config=cli_config, cloud=folder / "cloud.json", variables=given)
     module.terraform("init", "-input=false", "-no-color")
     return module
@@ -122,6 +144,12 @@ def install_stand_in(folder: Path) -> Path:
         f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror}"\n  }}\n}}\n', encoding="utf-8"
     )
     return cli_config
+
+
+def _leave_out_what_the_stand_in_lacks(providers: Path) -> None:
+    if providers.exists():
+        text = providers.read_text(encoding="utf-8")
+        providers.write_text(_UNKNOWN_FEATURE.sub("\n", text), encoding="utf-8")
 
 
 def _resources_of(module: JsonObject) -> list[JsonObject]:

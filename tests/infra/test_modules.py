@@ -10,7 +10,6 @@ from typing import Final
 import pytest
 
 from tests.infra.stand_in import INFRA, Module, copy_module
-from tests.world.commands import ROOT
 
 pytestmark = pytest.mark.terraform
 
@@ -72,11 +71,26 @@ def test_a_lock_file_holds_the_real_provider_by_its_hashes(root: Path) -> None:
     assert len(re.findall(r'"zh:[0-9a-f]{64}"', lock)) == 12
 
 
-@pytest.mark.parametrize(
-    "versions", sorted(INFRA.rglob("versions.tf")), ids=lambda path: str(path.parent.relative_to(ROOT))
-)
-def test_every_module_pins_azurerm_to_one_version(versions: Path) -> None:
-    assert re.findall(r'^ +version += "(?:= )?(.+)"', versions.read_text(encoding="utf-8"), re.MULTILINE) == [AZURERM]
+@pytest.mark.parametrize("root", ROOTS, ids=name_of)
+def test_a_root_pins_azurerm_to_one_version(root: Path) -> None:
+    assert required_version_of(root / "versions.tf") == ([AZURERM], [">= 1.11.4, < 2.0.0"])
+
+
+def test_the_module_that_markets_call_leaves_the_pins_to_them() -> None:
+    assert required_version_of(INFRA / "modules/market_roles/versions.tf") == (
+        [">= 4.0.0, < 6.0.0"],
+        [">= 1.9.0, < 2.0.0"],
+    )
+    assert required_version_of(INFRA / "modules/function_app/versions.tf") == ([AZURERM], [">= 1.11.4, < 2.0.0"])
+
+
+def required_version_of(versions: Path) -> tuple[list[str], list[str]]:
+    """What azurerm is pinned to, and Terraform."""
+    text = versions.read_text(encoding="utf-8")
+    return (
+        re.findall(r'^ +version += "(.+)"', text, re.MULTILINE),
+        re.findall(r'^ +required_version += "(.+)"', text, re.MULTILINE),
+    )
 
 
 def test_every_folder_with_terraform_pins_what_it_takes() -> None:

@@ -2,9 +2,6 @@ locals {
   identity_settings = {
     AZURE_CLIENT_ID = var.identity.client_id
 
-    # Empty, or the provider fills it with a connection string that has no key (hashicorp/terraform-provider-azurerm#29149);
-    # the host takes an empty one for absent since Azure/azure-functions-host#11794.
-    AzureWebJobsStorage              = ""
     AzureWebJobsStorage__accountName = azurerm_storage_account.host.name
     AzureWebJobsStorage__credential  = "managedidentity"
     AzureWebJobsStorage__clientId    = var.identity.client_id

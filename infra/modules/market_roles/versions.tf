@@ -1,10 +1,11 @@
 terraform {
-  required_version = ">= 1.11.4, < 2.0.0"
+  # Ranges: the root that calls this pins both.
+  required_version = ">= 1.9.0, < 2.0.0"
 
   required_providers {
     azurerm = {
       source  = "hashicorp/azurerm"
-      version = "4.79.0"
+      version = ">= 4.0.0, < 6.0.0"
     }
   }
 }
