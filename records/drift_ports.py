@@ -96,7 +96,9 @@ class HealLedger(Protocol):
         """
 
     def uses(self, *, since: datetime | None = None) -> AsyncIterator[LeverUse]:
-        """Newest first, a page at a time; with ``since`` none that is older, to the millisecond."""
+        """Newest first, a page at a time; with ``since`` none that is older, to the millisecond. They are kept as long as the
+        rows, whose approvals count by them.
+        """
 
 
 class HealQueue(Protocol):

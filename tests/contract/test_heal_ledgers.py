@@ -20,9 +20,10 @@ from adapters.azure_ledger import AzureHealLedger
 from adapters.folder_ledger import FolderHealLedger
 from adapters.table_keys import market_key
 from adapters.table_names import HEAL_LEVERS_TABLE, HEALS_TABLE
+from drift.healing.approvals import read_approvals
 from records.drift_ports import HealLedger, Kept
 from records.errors import BlobChangedError, StoreError, StoreUnavailableError
-from records.heal_ledger import LEDGER_TABLE, HealRow, HealStep, Lever, LeverUse
+from records.heal_ledger import LEDGER_TABLE, Approval, HealRow, HealStep, Lever, LeverUse
 from records.heals import HealJob
 from records.plan_checks import HoldReason
 from tests.contract_worlds import BACKENDS, SIX
@@ -405,6 +406,26 @@ class TestWhoMayWriteJobsAndNoLevers:
         assert await all_rows(world) == []
         assert {one.market for one in await world.ledger.pauses()} == {None, "de"}
         assert len(await all_uses(world)) == 2
+
+    async def test_approves_nothing(self, world: World) -> None:
+        forged = queued(job()).model_copy(update={"approvals": (APPROVAL,)})
+        await put(world, forged)
+        await pull(world, *(GIVEN.model_copy(update=other) for other in OF_SOMETHING_ELSE))
+        assert await read_approvals(world.ledger, forged) == ()
+        await pull(world, GIVEN)
+        assert await read_approvals(world.ledger, forged) == (APPROVAL,)
+
+
+APPROVAL: Final = Approval(reason=HoldReason.DESTRUCTIVE, by="alice", at=SIX + timedelta(microseconds=123456))
+GIVEN: Final = use(Lever.APPROVE, at=APPROVAL.at, market="de", job_id=job().job_id, overrules=APPROVAL.reason)
+OF_SOMETHING_ELSE: Final[list[dict[str, Any]]] = [
+    {"job_id": job(2).job_id},
+    {"overrules": HoldReason.FROZEN},
+    {"overrules": None},
+    {"by": "bob"},
+    {"at": APPROVAL.at + timedelta(microseconds=1)},
+    {"lever": Lever.RETRY},
+]
 
 
 class TestOnDisk:
