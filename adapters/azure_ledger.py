@@ -2,11 +2,11 @@
 
 Table ``heals``: a partition a market, with the rows ``{stack}:{job id}``, so that a stack's jobs are one range of keys. A row
 is JSON in the columns ``row``, ``row_1``, … (`adapters.table_parts`); what people look for is in columns of its own. The
-partition ``!levers``, as no market can be called, has the pauses that are in force and every use of a lever
-(`adapters.azure_levers`).
+levers are in a table of their own (`adapters.azure_levers`), which who may write jobs need not be let write.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 from uuid import uuid4
 
@@ -16,7 +16,7 @@ from azure.data.tables import TableEntity
 from azure.data.tables.aio import TableClient, TableServiceClient
 
 from adapters.azure_errors import service_code, translated
-from adapters.azure_levers import LEVERS_PARTITION, AzureLevers
+from adapters.azure_levers import AzureLevers
 from adapters.azure_tables import REPLACE, TABLE_MISSING, Operation, reading, submitted
 from adapters.table_keys import market_key, starting_with
 from adapters.table_names import HEALS_TABLE
@@ -65,9 +65,7 @@ class AzureHealLedger:
     async def find(self, *, job_id: str) -> Kept | None:
         """Reads the whole table, as no index leads there; jobs are few."""
         with reading(HEALS_TABLE):
-            async for entity in self._entities(
-                "PartitionKey gt @levers and job_id eq @job", {"levers": LEVERS_PARTITION, "job": job_id}
-            ):
+            async for entity in self._entities("job_id eq @job", {"job": job_id}):
                 return _kept(entity)
         return None
 
@@ -82,8 +80,7 @@ class AzureHealLedger:
 
     async def rows(self) -> AsyncIterator[HealRow]:
         with reading(HEALS_TABLE):
-            # Every market's name sorts behind it.
-            async for entity in self._entities("PartitionKey gt @levers", {"levers": LEVERS_PARTITION}):
+            async for entity in self._table.list_entities(results_per_page=_ROWS_PER_PAGE):
                 if row := _row(entity):
                     yield row
 
@@ -93,8 +90,8 @@ class AzureHealLedger:
     async def pull(self, *, use: LeverUse) -> None:
         await self._levers.pull(use)
 
-    def uses(self) -> AsyncIterator[LeverUse]:
-        return self._levers.uses()
+    def uses(self, *, since: datetime | None = None) -> AsyncIterator[LeverUse]:
+        return self._levers.uses(since)
 
     async def _etag_of_written(self, operation: Operation) -> str | None:
         """Of the row that it wrote; None where it was refused because of the row that is there, or is not."""

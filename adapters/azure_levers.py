@@ -1,10 +1,13 @@
 """The levers of healing in Azure Table Storage: what is paused, and who has done what.
 
-Partition ``!levers`` of the table ``heals`` has a row ``pause:{market}`` for each pause that is in force, ``pause:*`` for that
-of all markets, and a row ``use:{newest first}:{hash}`` for every use. A pause and its use are written in one transaction.
+Table ``heallevers``: its one partition has a row ``pause:{market}`` for each pause that is in force, ``pause:*`` for that of
+all markets, and a row ``use:{newest first}:{hash}`` for every use. A pause and its use are written in one transaction.
+
+The identity that plans writes jobs, and may only read this table: it can neither lift a pause nor approve anything.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from azure.core.exceptions import HttpResponseError
@@ -16,11 +19,11 @@ from adapters.azure_errors import service_code
 from adapters.azure_tables import REPLACE, Operation, reading, submit, writing
 from adapters.lever_names import use_hash
 from adapters.table_keys import market_key, newest_first, starting_with
-from adapters.table_names import HEALS_TABLE
+from adapters.table_names import HEAL_LEVERS_TABLE
 from records.errors import StoreUnavailableError
 from records.heal_ledger import Lever, LeverUse
 
-LEVERS_PARTITION: Final = "!levers"
+_PARTITION: Final = "levers"
 _PAUSE: Final = "pause"
 _USE: Final = "use"
 _ALL_MARKETS: Final = "*"
@@ -33,19 +36,22 @@ class AzureLevers:
 
     def __init__(self, service: TableServiceClient) -> None:
         self._service = service
-        self._table: TableClient = service.get_table_client(HEALS_TABLE)
+        self._table: TableClient = service.get_table_client(HEAL_LEVERS_TABLE)
 
     async def pauses(self) -> Sequence[LeverUse]:
         """Raises:
         StoreError: also where one cannot be read. It is not passed over: what somebody has paused would be healed.
         """
-        with reading(HEALS_TABLE):
-            return [_pause(row) async for row in self._rows(_PAUSE)]
+        with reading(HEAL_LEVERS_TABLE):
+            return [_pause(row) async for row in self._rows(*starting_with(_PAUSE))]
         return []
 
-    async def uses(self) -> AsyncIterator[LeverUse]:
-        with reading(HEALS_TABLE):
-            async for row in self._rows(_USE):
+    async def uses(self, since: datetime | None) -> AsyncIterator[LeverUse]:
+        first, end = starting_with(_USE)
+        if since:
+            _, end = starting_with(f"{_USE}:{newest_first(since)}")
+        with reading(HEAL_LEVERS_TABLE):
+            async for row in self._rows(first, end):
                 if use := _use(row):
                     yield use
 
@@ -59,13 +65,12 @@ class AzureLevers:
                 # Nothing was paused, or the answer to the first try was lost.
                 await submit(self._table, [_of_itself(use)])
 
-        await writing(self._service, HEALS_TABLE, write)
+        await writing(self._service, HEAL_LEVERS_TABLE, write)
 
-    def _rows(self, kind: str) -> AsyncIterator[TableEntity]:
-        first, end = starting_with(kind)
+    def _rows(self, first: str, end: str) -> AsyncIterator[TableEntity]:
         rows: AsyncIterator[TableEntity] = self._table.query_entities(
             "PartitionKey eq @partition and RowKey ge @first and RowKey lt @end",
-            parameters={"partition": LEVERS_PARTITION, "first": first, "end": end},
+            parameters={"partition": _PARTITION, "first": first, "end": end},
             results_per_page=_ROWS_PER_PAGE,
         )
         return rows
@@ -77,7 +82,7 @@ def _of_its_pause(use: LeverUse) -> Sequence[Operation]:
         case Lever.PAUSE:
             return [("upsert", _columns(use, key), REPLACE)]
         case Lever.RESUME:
-            return [("delete", {"PartitionKey": LEVERS_PARTITION, "RowKey": key}, {})]
+            return [("delete", {"PartitionKey": _PARTITION, "RowKey": key}, {})]
         case Lever.APPROVE | Lever.REJECT | Lever.RETRY:
             return []
 
@@ -88,14 +93,13 @@ def _of_itself(use: LeverUse) -> Operation:
 
 def _columns(use: LeverUse, key: str) -> dict[str, Any]:
     return {
-        "PartitionKey": LEVERS_PARTITION,
+        "PartitionKey": _PARTITION,
         "RowKey": key,
         "lever": str(use.lever),
         "by": use.by,
         "at": use.at,
         "market": use.market,
-        # Not ``job_id``, which would make it a job's row to whoever filters by that.
-        "of_job": use.job_id,
+        "job_id": use.job_id,
         "use": use.model_dump_json(),
     }
 
@@ -103,7 +107,7 @@ def _columns(use: LeverUse, key: str) -> dict[str, Any]:
 def _pause(row: Mapping[str, Any]) -> LeverUse:
     use = _use(row)
     if use is None:
-        raise StoreUnavailableError(HEALS_TABLE, f"this version cannot read the row {row.get('RowKey')}")
+        raise StoreUnavailableError(HEAL_LEVERS_TABLE, f"this version cannot read the row {row.get('RowKey')}")
     return use
 
 

@@ -1,19 +1,20 @@
 """The ledger of heals beside an estate on disk: ``DIR/tables/heals/{market}/{stack}/{job id}.json``.
 
-The levers are in ``DIR/tables/heals/!levers`` (`adapters.folder_levers`), as no market can be called.
+The levers are in ``DIR/tables/heallevers`` (`adapters.folder_levers`).
 """
 
 import asyncio
 import os
 import re
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from filelock import FileLock
 from pydantic import ValidationError
 
-from adapters.folder_levers import LEVERS_FOLDER, FolderLevers
+from adapters.folder_levers import FolderLevers
 from adapters.folder_writing import etag_of, on_disk, replace_file
 from records.drift_ports import Kept
 from records.errors import BlobChangedError, StoreUnavailableError
@@ -30,7 +31,7 @@ class FolderHealLedger:
 
     def __init__(self, root: Path) -> None:
         self._root = root / "tables" / LEDGER_TABLE
-        self._levers = FolderLevers(self._root / LEVERS_FOLDER)
+        self._levers = FolderLevers(root)
 
     async def row(self, *, market: str, stack: str, job_id: str) -> Kept | None:
         return await asyncio.to_thread(_kept, self._file(market, stack, job_id))
@@ -62,8 +63,8 @@ class FolderHealLedger:
     async def pull(self, *, use: LeverUse) -> None:
         await self._levers.pull(use)
 
-    def uses(self) -> AsyncIterator[LeverUse]:
-        return self._levers.uses()
+    def uses(self, *, since: datetime | None = None) -> AsyncIterator[LeverUse]:
+        return self._levers.uses(since)
 
     def _put(self, row: HealRow, replaces: str | None) -> str:
         job = row.job
@@ -81,8 +82,7 @@ class FolderHealLedger:
 
     def _files(self, folder: Path, pattern: str) -> list[Path]:
         with on_disk(LEDGER_TABLE):
-            levers = self._root / LEVERS_FOLDER
-            return sorted(file for file in folder.glob(pattern) if not file.is_relative_to(levers))
+            return sorted(folder.glob(pattern))
 
 
 def _kept(file: Path) -> Kept | None:

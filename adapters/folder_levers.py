@@ -1,11 +1,12 @@
 """The levers of healing beside an estate on disk: what is paused, and who has done what.
 
-``pauses/{market}/pause.json`` is a pause that is in force, ``pauses/pause.json`` that of all markets, and
-``uses/{newest first}-{hash}.json`` the use of a lever.
+In ``DIR/tables/heallevers``: ``pauses/{market}/pause.json`` is a pause that is in force, ``pauses/pause.json`` that of all
+markets, and ``uses/{newest first}-{hash}.json`` the use of a lever.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -15,10 +16,10 @@ from pydantic import ValidationError
 from adapters.folder_writing import on_disk, replace_file
 from adapters.lever_names import use_hash
 from adapters.table_keys import newest_first
+from adapters.table_names import HEAL_LEVERS_TABLE
 from records.errors import StoreUnavailableError
-from records.heal_ledger import LEDGER_TABLE, Lever, LeverUse
+from records.heal_ledger import Lever, LeverUse
 
-LEVERS_FOLDER: Final = "!levers"
 _PAUSES: Final = "pauses"
 _PAUSE: Final = "pause.json"
 _USES: Final = "uses"
@@ -29,8 +30,8 @@ _LOCK_POLL_SECONDS: Final = 0.01
 class FolderLevers:
     """The part of a `HealLedger` that persons act on. A use that is told twice is there once."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, root: Path) -> None:
+        self._folder = root / "tables" / HEAL_LEVERS_TABLE
 
     async def pauses(self) -> Sequence[LeverUse]:
         """Raises:
@@ -38,8 +39,10 @@ class FolderLevers:
         """
         return await asyncio.to_thread(self._pauses)
 
-    async def uses(self) -> AsyncIterator[LeverUse]:
+    async def uses(self, since: datetime | None) -> AsyncIterator[LeverUse]:
         for file in await asyncio.to_thread(self._files, _USES, "[0-9]*.json"):
+            if since and file.name.partition("-")[0] > newest_first(since):
+                return
             if use := await asyncio.to_thread(_use, file):
                 yield use
 
@@ -54,7 +57,7 @@ class FolderLevers:
                 pauses.append(pause)
             elif file.exists():
                 place = file.relative_to(self._folder).as_posix()
-                raise StoreUnavailableError(LEDGER_TABLE, f"this version cannot read {LEVERS_FOLDER}/{place}")
+                raise StoreUnavailableError(HEAL_LEVERS_TABLE, f"this version cannot read {place}")
         return pauses
 
     def _pull(self, use: LeverUse) -> None:
@@ -62,7 +65,7 @@ class FolderLevers:
         pause = self._folder / _PAUSES / (use.market or "") / _PAUSE
         file = self._folder / _USES / f"{newest_first(use.at)}-{use_hash(use)}.json"
         content = use.model_dump_json(indent=1).encode()
-        with on_disk(LEDGER_TABLE):
+        with on_disk(HEAL_LEVERS_TABLE):
             for path in (pause, file):
                 path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(self._folder / ".lock", timeout=_LOCK_WAIT_SECONDS, poll_interval=_LOCK_POLL_SECONDS):
@@ -73,12 +76,12 @@ class FolderLevers:
                     pause.unlink(missing_ok=True)
 
     def _files(self, folder: str, pattern: str) -> list[Path]:
-        with on_disk(LEDGER_TABLE):
+        with on_disk(HEAL_LEVERS_TABLE):
             return sorted((self._folder / folder).glob(pattern))
 
 
 def _use(file: Path) -> LeverUse | None:
-    with on_disk(LEDGER_TABLE):
+    with on_disk(HEAL_LEVERS_TABLE):
         try:
             return LeverUse.model_validate_json(file.read_bytes())
         except (FileNotFoundError, ValidationError):

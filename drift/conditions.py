@@ -60,6 +60,7 @@ def inconclusive(situation: Situation) -> Hold | None:
         ("the pauses", situation.pauses),
         ("the earlier heals of this drift", situation.heals),
         ("this drift's spread over the markets", situation.fleet),
+        ("the approvals of this job", situation.approvals),
     ):
         if isinstance(value, Unread):
             return Hold(HoldReason.INCONCLUSIVE, f"Not known: {what}. {value.why}")

@@ -7,7 +7,7 @@ from typing import Final
 
 from drift.conditions import holds_on
 from drift.policy_rules import RuleAction, RuledFinding
-from drift.situation import Planned, Situation
+from drift.situation import Planned, Situation, Unread
 from records.findings import Finding
 from records.plan_checks import Decision, HoldReason
 
@@ -46,7 +46,8 @@ def decide(situation: Situation) -> Judged:
     """What follows from a check. Without a finding that counts there is nothing to withhold, whatever else is wrong."""
     if isinstance(situation.plan, Planned) and not situation.counting:
         return _judged(situation, Decision.CLEAN, None, _why_clean(situation))
-    approved = APPROVABLE.intersection(approval.reason for approval in situation.approvals)
+    approvals = () if isinstance(situation.approvals, Unread) else situation.approvals
+    approved = APPROVABLE.intersection(approval.reason for approval in approvals)
     hold = next((hold for hold in holds_on(situation) if hold.reason not in approved), None)
     if hold:
         return _judged(situation, Decision.HOLD, hold.reason, hold.sentence)

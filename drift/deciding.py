@@ -30,7 +30,7 @@ class Brakes:
     pauses: tuple[LeverUse, ...] | Unread
     heals: tuple[datetime, ...] | Unread
     fleet: FleetSpread | Unread
-    approvals: tuple[Approval, ...] = ()
+    approvals: tuple[Approval, ...] | Unread = ()
 
 
 def check_of(seen: StackObservation, brakes: Brakes, *, now: datetime) -> StackCheck:

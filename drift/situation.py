@@ -52,7 +52,7 @@ class Situation:
 
     ``lock`` is None where the state is not locked, our worker's own lock apart. ``pauses`` are those in force, of any market.
     ``heals`` are the times at which this fingerprint was healed, or was tried to be. ``approvals`` are of this very job, by
-    its `drift.decide.job_id`.
+    its `drift.decide.job_id`, and on record as uses of the lever.
     """
 
     now: datetime
@@ -65,7 +65,7 @@ class Situation:
     pauses: tuple[LeverUse, ...] | Unread
     heals: tuple[datetime, ...] | Unread
     fleet: FleetSpread | Unread
-    approvals: tuple[Approval, ...] = ()
+    approvals: tuple[Approval, ...] | Unread = ()
 
     @cached_property
     def ruled(self) -> tuple[RuledFinding, ...]:

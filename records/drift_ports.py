@@ -60,6 +60,8 @@ class Kept:
 class HealLedger(Protocol):
     """Keeps a row for each job, and the levers that persons have pulled. Every method raises `StoreError`.
 
+    The two are apart: who is let write jobs can be kept from pulling levers, and can then neither add, change nor end one.
+
     A row that this version cannot read is a `StoreUnavailableError` where a job or a stack is asked for by name: a job must not
     be taken for new that a later version has at work, nor a drift for one that was never healed. `rows` passes it over.
     """
@@ -93,8 +95,10 @@ class HealLedger(Protocol):
         A pause that is there already for the same market is replaced.
         """
 
-    def uses(self) -> AsyncIterator[LeverUse]:
-        """Newest first, a page at a time."""
+    def uses(self, *, since: datetime | None = None) -> AsyncIterator[LeverUse]:
+        """Newest first, a page at a time; with ``since`` none that is older, to the millisecond. They are kept as long as the
+        rows, whose approvals count by them.
+        """
 
 
 class HealQueue(Protocol):

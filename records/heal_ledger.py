@@ -99,7 +99,9 @@ class IllegalStepError(ValueError):
 
 
 class Approval(BaseModel):
-    """A person's word on one reason for which this very job was held."""
+    """A person's word on one reason for which this very job was held. It counts where the `LeverUse` that it follows from is
+    on record (`drift.healing.approvals`).
+    """
 
     model_config = _FROZEN
 
@@ -205,7 +207,10 @@ def _bounded(events: tuple[HealEvent, ...]) -> tuple[HealEvent, ...]:
 
 
 class LeverUse(BaseModel):
-    """A person's hand on a lever: what was done, by whom, when and why. ``market`` is None for all, ``job_id`` for no job's."""
+    """A person's hand on a lever: what was done, by whom, when and why. ``market`` is None for all, ``job_id`` for no job's.
+
+    ``overrules`` is the reason to hold that an approval is of.
+    """
 
     model_config = _FROZEN
 
@@ -215,3 +220,4 @@ class LeverUse(BaseModel):
     at: UtcTime
     market: MarketKey | None = None
     job_id: Sha256 | None = None
+    overrules: HoldReason | None = None

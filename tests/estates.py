@@ -25,6 +25,7 @@ from adapters.azure_work import AzureMarketWorkStore, AzureWorkStore
 from adapters.blob_store import BlobPlace
 from adapters.record_reader import BlobRecordReader, Containers
 from adapters.table_names import (
+    HEAL_LEVERS_TABLE,
     HEALS_TABLE,
     PINS_TABLE,
     PLAN_CHECK_RUNS_TABLE,
@@ -173,6 +174,7 @@ def delete_tables(connection_string: str, **options: Any) -> None:
             PLAN_CHECK_WORK_TABLE,
             PLAN_CHECKS_TABLE,
             HEALS_TABLE,
+            HEAL_LEVERS_TABLE,
         ):
             with suppress(ResourceNotFoundError):
                 service.delete_table(table)

@@ -122,6 +122,9 @@ class MemoryHealLedger(Refusing):
         """A row as another version may have written it."""
         self._rows[job.market, job.stack, job.job_id] = (text, self._new_etag())
 
+    def forget_rows(self) -> None:
+        self._rows.clear()
+
     async def row(self, *, market: str, stack: str, job_id: str) -> Kept | None:
         self.check("row")
         kept = self._rows.get((market, stack, job_id))
@@ -166,10 +169,11 @@ class MemoryHealLedger(Refusing):
         if use not in self._uses:
             self._uses.append(use)
 
-    async def uses(self) -> AsyncIterator[LeverUse]:
+    async def uses(self, *, since: datetime | None = None) -> AsyncIterator[LeverUse]:
         self.check("uses")
         for use in sorted(self._uses, key=lambda use: use.at, reverse=True):
-            yield use
+            if since is None or use.at >= since:
+                yield use
 
     def _new_etag(self) -> str:
         return f'"{next(self._writes)}"'

@@ -12,6 +12,7 @@ from records.drift_ports import CheckStore, HealLedger, HealQueue, Kept
 from records.errors import BlobChangedError, RefusedLeverError, StoreError
 from records.heal_ledger import Approval, HealEvent, HealRow, HealStep, Lever, LeverUse
 from records.heals import HealJob, fits_in_a_message
+from records.plan_checks import HoldReason
 from records.ports import Clock
 
 _RETRIED: Final = frozenset(
@@ -84,8 +85,10 @@ class Levers:
             raise RefusedLeverError(
                 f"job {job_id} is held as {waiting.reason}, which no approval overrules; docs/runbook.md#{waiting.reason}"
             )
-        approval = Approval(reason=waiting.reason, by=person.by, at=self.clock())
-        await self._pull(Lever.APPROVE, person, market=waiting.job.market, job_id=job_id)
+        use = await self._pull(
+            Lever.APPROVE, person, market=waiting.job.market, job_id=job_id, overrules=waiting.reason
+        )
+        approval = Approval(reason=waiting.reason, by=use.by, at=use.at)
         now = self.clock()
         job = self._queued_now(waiting.job, now)
         if waiting.kept is None:
@@ -166,9 +169,26 @@ class Levers:
                 f"job {row.job.job_id} was moved on by somebody else at this moment; look at it again"
             ) from None
 
-    async def _pull(self, lever: Lever, person: Person, *, market: str | None, job_id: str | None = None) -> None:
-        use = LeverUse(lever=lever, by=person.by, reason=person.reason, at=self.clock(), market=market, job_id=job_id)
+    async def _pull(
+        self,
+        lever: Lever,
+        person: Person,
+        *,
+        market: str | None,
+        job_id: str | None = None,
+        overrules: HoldReason | None = None,
+    ) -> LeverUse:
+        use = LeverUse(
+            lever=lever,
+            by=person.by,
+            reason=person.reason,
+            at=self.clock(),
+            market=market,
+            job_id=job_id,
+            overrules=overrules,
+        )
         await self.ledger.pull(use=use)
+        return use
 
     def _queued_now(self, job: HealJob, now: datetime) -> HealJob:
         return job.model_copy(update={"queued_at": now, "expires_at": now + self.expires_after})

@@ -13,6 +13,7 @@ from typing import Final
 from drift.brakes import read_heals, read_pauses
 from drift.deciding import Brakes, finding_fingerprints, touched
 from drift.fleet import Fleet
+from drift.healing.approvals import read_approvals
 from drift.healing.entry import LedgerEntry
 from drift.healing.judging import GONE_OVER, End, is_gone_over, why_ended, why_held, why_locked, why_not_resumed
 from drift.healing.lock_watch import LockWatch
@@ -258,7 +259,7 @@ class Healer:
             pauses=await read_pauses(self.ledger),
             heals=await read_heals(self.ledger, market=seen.market, stack=seen.stack, fingerprint=row.job.fingerprint),
             fleet=fleet.spread(plan.fleet_fingerprints),
-            approvals=row.approvals,
+            approvals=await read_approvals(self.ledger, row),
         )
 
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
+from shutil import rmtree
 from typing import Any, Final, Protocol
 
 import pytest
@@ -16,13 +17,13 @@ from azure.data.tables import TableClient, TableServiceClient
 
 from adapters import azure_tables
 from adapters.azure_ledger import AzureHealLedger
-from adapters.azure_levers import LEVERS_PARTITION
 from adapters.folder_ledger import FolderHealLedger
 from adapters.table_keys import market_key
-from adapters.table_names import HEALS_TABLE
+from adapters.table_names import HEAL_LEVERS_TABLE, HEALS_TABLE
+from drift.healing.approvals import read_approvals
 from records.drift_ports import HealLedger, Kept
 from records.errors import BlobChangedError, StoreError, StoreUnavailableError
-from records.heal_ledger import LEDGER_TABLE, HealRow, HealStep, Lever, LeverUse
+from records.heal_ledger import LEDGER_TABLE, Approval, HealRow, HealStep, Lever, LeverUse
 from records.heals import HealJob
 from records.plan_checks import HoldReason
 from tests.contract_worlds import BACKENDS, SIX
@@ -74,6 +75,9 @@ class World(Protocol):
 
     def spoil_pauses(self) -> None: ...
 
+    def wipe_jobs(self) -> None:
+        """All that is where jobs are written, as anybody can who may write them."""
+
 
 class InMemory:
     def __init__(self) -> None:
@@ -84,6 +88,9 @@ class InMemory:
 
     def spoil_pauses(self) -> None:
         self.ledger.refuse("pauses", StoreUnavailableError(LEDGER_TABLE, "this version cannot read a pause"))
+
+    def wipe_jobs(self) -> None:
+        self.ledger.forget_rows()
 
 
 class InFolder:
@@ -99,22 +106,30 @@ class InFolder:
         for file in self._root.rglob("pause.json"):
             file.write_text("{")
 
+    def wipe_jobs(self) -> None:
+        rmtree(self._root / "tables" / LEDGER_TABLE)
+
     def spoil_newest_use(self) -> None:
         sorted(self._root.rglob("uses/*.json"))[0].write_text("{")
 
 
 class InAzurite:
-    def __init__(self, ledger: AzureHealLedger, table: TableClient) -> None:
+    def __init__(self, ledger: AzureHealLedger, service: TableServiceClient) -> None:
         self.ledger = ledger
-        self.table = table
+        self.table = service.get_table_client(HEALS_TABLE)
+        self.levers: TableClient = service.get_table_client(HEAL_LEVERS_TABLE)
 
     def spoil(self, of: HealJob) -> None:
         row = {"PartitionKey": market_key(of.market), "RowKey": f"{of.stack}:{of.job_id}", "row": b"of a later version"}
         self.table.update_entity(row)
 
     def spoil_pauses(self) -> None:
-        for row in self.table.query_entities("RowKey ge 'pause:' and RowKey lt 'pause;'"):
-            self.table.update_entity({**row, "use": "{"})
+        for row in self.levers.query_entities("RowKey ge 'pause:' and RowKey lt 'pause;'"):
+            self.levers.update_entity({**row, "use": "{"})
+
+    def wipe_jobs(self) -> None:
+        for row in self.table.list_entities():
+            self.table.delete_entity(row["PartitionKey"], row["RowKey"])
 
 
 @pytest.fixture(params=BACKENDS)
@@ -141,10 +156,11 @@ async def in_azurite(azurite: Azurite, *, through: str | None = None) -> AsyncIt
     with TableServiceClient.from_connection_string(azurite.connection_string) as service:
         try:
             async with azure_tables.connect_with_string(connection_string, LIMITS) as tables:
-                yield InAzurite(AzureHealLedger(tables), service.get_table_client(HEALS_TABLE))
+                yield InAzurite(AzureHealLedger(tables), service)
         finally:
-            with suppress(ResourceNotFoundError):
-                service.delete_table(HEALS_TABLE)
+            for table in (HEALS_TABLE, HEAL_LEVERS_TABLE):
+                with suppress(ResourceNotFoundError):
+                    service.delete_table(table)
 
 
 def queued(of: HealJob, run_id: str = "r") -> HealRow:
@@ -362,11 +378,54 @@ class TestLevers:
         await pull(world, use(market="de"), use(market="fr"), use(by="bob"))
         assert len(await all_uses(world)) == 3
 
+    async def test_uses_are_listed_since_a_moment_and_at_it(self, world: World) -> None:
+        moment = SIX + timedelta(microseconds=123456)
+        pulled = [use(at=moment + timedelta(milliseconds=step), by=f"{step}") for step in (-5, 0, 5)]
+        await pull(world, *pulled, use(at=moment, by="another"))
+        for since, expected in (
+            (moment, {"0", "5", "another"}),
+            (pulled[2].at, {"5"}),
+            (SIX - timedelta(days=1), None),
+        ):
+            found = [one async for one in world.ledger.uses(since=since)]
+            assert {one.by for one in found} == (expected or {"-5", "0", "5", "another"})
+            assert found == [one for one in await all_uses(world) if one in found]
+
     async def test_a_pause_that_cannot_be_read_is_not_passed_over(self, world: World) -> None:
         await pull(world, use(market="de"))
         world.spoil_pauses()
         with pytest.raises(StoreUnavailableError, match="cannot read"):
             await world.ledger.pauses()
+
+
+class TestWhoMayWriteJobsAndNoLevers:
+    async def test_lifts_no_pause_and_removes_no_use(self, world: World) -> None:
+        await put(world, queued(job()))
+        await pull(world, use(), use(market="de", minute=1))
+        world.wipe_jobs()
+        assert await all_rows(world) == []
+        assert {one.market for one in await world.ledger.pauses()} == {None, "de"}
+        assert len(await all_uses(world)) == 2
+
+    async def test_approves_nothing(self, world: World) -> None:
+        forged = queued(job()).model_copy(update={"approvals": (APPROVAL,)})
+        await put(world, forged)
+        await pull(world, *(GIVEN.model_copy(update=other) for other in OF_SOMETHING_ELSE))
+        assert await read_approvals(world.ledger, forged) == ()
+        await pull(world, GIVEN)
+        assert await read_approvals(world.ledger, forged) == (APPROVAL,)
+
+
+APPROVAL: Final = Approval(reason=HoldReason.DESTRUCTIVE, by="alice", at=SIX + timedelta(microseconds=123456))
+GIVEN: Final = use(Lever.APPROVE, at=APPROVAL.at, market="de", job_id=job().job_id, overrules=APPROVAL.reason)
+OF_SOMETHING_ELSE: Final[list[dict[str, Any]]] = [
+    {"job_id": job(2).job_id},
+    {"overrules": HoldReason.FROZEN},
+    {"overrules": None},
+    {"by": "bob"},
+    {"at": APPROVAL.at + timedelta(microseconds=1)},
+    {"lever": Lever.RETRY},
+]
 
 
 class TestOnDisk:
@@ -398,9 +457,10 @@ class TestOnDisk:
     async def test_a_folder_that_may_not_be_written_is_told_as_such(self, tmp_path: Path) -> None:
         (tmp_path / "tables").write_text("a file")
         ledger = FolderHealLedger(tmp_path)
-        for asked in (ledger.put(row=queued(job()), replaces=None), ledger.pull(use=use())):
-            with pytest.raises(StoreError, match=f"^{LEDGER_TABLE}: "):
-                await asked
+        with pytest.raises(StoreError, match=f"^{LEDGER_TABLE}: "):
+            await ledger.put(row=queued(job()), replaces=None)
+        with pytest.raises(StoreError, match=f"^{HEAL_LEVERS_TABLE}: "):
+            await ledger.pull(use=use())
 
 
 @pytest.mark.azurite
@@ -415,16 +475,16 @@ class TestAzure:
 
     async def test_has_rows_for_levers(self, azure: InAzurite) -> None:
         await pull(azure, use(), use(market="emea/fr"), use(Lever.REJECT, job_id=job().job_id))
-        rows = {row["RowKey"]: row for row in azure.table.list_entities()}
-        assert {row["PartitionKey"] for row in rows.values()} == {LEVERS_PARTITION}
+        rows = {row["RowKey"]: row for row in azure.levers.list_entities()}
         assert [key for key in sorted(rows) if key.startswith("pause")] == ["pause:*", "pause:emea:fr"]
         assert sum(key.startswith("use:") for key in rows) == 3
-        assert all(row["by"] == "alice" and "job_id" not in row for row in rows.values())
+        assert all(row["by"] == "alice" for row in rows.values())
+        assert [row["job_id"] for row in rows.values() if row["lever"] == "reject"] == [job().job_id]
 
     async def test_a_use_that_cannot_be_read_is_passed_over(self, azure: InAzurite) -> None:
         await pull(azure, use(), use(Lever.RETRY, 1))
-        (newest,) = azure.table.query_entities("lever eq 'retry'")
-        azure.table.update_entity({**newest, "use": "{"})
+        (newest,) = azure.levers.query_entities("lever eq 'retry'")
+        azure.levers.update_entity({**newest, "use": "{"})
         assert await all_uses(azure) == [use()]
 
     @pytest.mark.parametrize("is_there", [False, True], ids=["at first", "over another"])
@@ -472,16 +532,17 @@ class TestAzure:
     async def test_tells_no_secret_when_it_is_refused(self, azurite: Azurite, table_fault_proxy: FaultProxy) -> None:
         table_fault_proxy.inject(on(), AnswerStatus(403, "AuthorizationFailure", message="?sig=c2VjcmV0"))
         async with in_azurite(azurite, through=table_fault_proxy.url) as azure:
-            asked_for = (
-                put(azure, queued(job())),
-                kept(azure, job()),
-                azure.ledger.find(job_id=job().job_id),
-                all_rows(azure),
-                azure.ledger.pauses(),
-                all_uses(azure),
-                pull(azure, use()),
-            )
-            for asked in asked_for:
-                with pytest.raises(StoreError) as refused:
-                    await asked
-                assert str(refused.value) == f"{HEALS_TABLE}: 403 AuthorizationFailure"
+            asked_for = {
+                HEALS_TABLE: (
+                    put(azure, queued(job())),
+                    kept(azure, job()),
+                    azure.ledger.find(job_id=job().job_id),
+                    all_rows(azure),
+                ),
+                HEAL_LEVERS_TABLE: (azure.ledger.pauses(), all_uses(azure), pull(azure, use())),
+            }
+            for table, asked in asked_for.items():
+                for one in asked:
+                    with pytest.raises(StoreError) as refused:
+                        await one
+                    assert str(refused.value) == f"{table}: 403 AuthorizationFailure"

@@ -21,7 +21,7 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableServiceClient
 from azure.storage.queue import QueueServiceClient, TextBase64DecodePolicy
 
-from adapters.table_names import HEALS_TABLE, PLAN_CHECKS_TABLE
+from adapters.table_names import HEAL_LEVERS_TABLE, HEALS_TABLE, PLAN_CHECKS_TABLE
 from records.heals import QUEUE
 from tests.terraform.deploys import IN_A_NEW_MARKET, JsonObject, Pipeline, deploy, pipeline_in, recording
 from tests.terraform.many_commands import Command, run_many
@@ -145,7 +145,7 @@ class CheckedEstate:
         """Leaves the account without checks, heals and messages; its other tables are the pipeline's to remove."""
         connection = self.pipeline.world.azurite.connection_string
         with TableServiceClient.from_connection_string(connection, **self.pipeline.trust) as service:
-            for table in (PLAN_CHECKS_TABLE, HEALS_TABLE):
+            for table in (PLAN_CHECKS_TABLE, HEALS_TABLE, HEAL_LEVERS_TABLE):
                 with suppress(ResourceNotFoundError):
                     service.delete_table(table)
         with self._queues() as queues, suppress(ResourceNotFoundError):

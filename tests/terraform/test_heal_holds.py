@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import pytest
 
+from adapters.table_names import HEAL_LEVERS_TABLE
 from drift.decide import APPROVABLE
 from records.plan_checks import HoldReason
 from tests.terraform.checked_estate import rule
@@ -26,6 +27,7 @@ pytestmark = [pytest.mark.terraform, pytest.mark.timeout(300)]
 
 ONE_RULE: Final = "model"
 FOUR_RULES: Final = "wide"
+FORGED: Final = "forged"
 RULES: Final = using_azsim() + "".join(
     f'resource "azsim_network_security_rule" "r{number}" {{\n  name = "r{number}-{FOUR_RULES}"\n'
     f'  resource_group_name = "rg"\n  network_security_group_name = "hub"\n  access = "Deny"\n  priority = {number}\n}}\n'
@@ -46,7 +48,7 @@ freeze_windows:
 rules:
   - {do: never, market: guarded}
   - {do: ignore, market: partly, attribute: description}
-  - {do: ask, market: asked}
+  - {do: ask, market: [asked, forged]}
 limits: {breaker_count: 1, fleet_percent: 20}
 """
 LOOSE: Final = {**HEALING, "HEAL_MAX_PERCENT": "100", "FLEET_PERCENT": "100"}
@@ -57,6 +59,7 @@ CLICKS: Final[Mapping[str, Mapping[str, Any]]] = {
     "frozen": {"priority": 4000},
     "guarded": {"protocol": "Udp"},
     "asked": {"direction": "Outbound"},
+    FORGED: {"direction": "Outbound", "protocol": "Udp"},
     "dry": {"source_address_prefix": "10.0.0.0/8"},
     "partly": {"priority": 4000, "description": "somebody's"},
     "again": {"priority": 4000, "protocol": "Udp"},
@@ -77,6 +80,7 @@ WORKERS: Final[Mapping[str, HoldReason]] = {
     "again": HoldReason.OSCILLATING,
     "fleet": HoldReason.FLEET_WIDE,
     "asked": HoldReason.APPROVAL_REQUIRED,
+    FORGED: HoldReason.APPROVAL_REQUIRED,
     "dry": HoldReason.DRY_RUN,
 }
 """Reasons that can come up between check and heal, by the market in which they do."""
@@ -109,6 +113,7 @@ class Aftermath:
     checked: Found
     holds: Found
     is_untouched: Mapping[str, bool]
+    forged: Ended
     deployed: Mapping[str, Any]
     approvals: Mapping[str, Ended]
     approved: Found
@@ -138,6 +143,7 @@ def aftermath() -> Iterator[Aftermath]:
                 "healing": after_healing == before,
                 "checking": estate.cloud.bytes() == before,
             }
+            forged = heal_with_a_forged_approval(estate, healed[FORGED]["job"]["job_id"])
             approvals = {
                 market: estate.commands.pull("approve", (healed.get(market, {}).get("job") or queued[market])["job_id"])
                 for market in (*APPROVED, *REFUSED)
@@ -149,6 +155,7 @@ def aftermath() -> Iterator[Aftermath]:
             checked=checked,
             holds={one["market"]: one for one in found},
             is_untouched=untouched,
+            forged=forged,
             deployed=deployed,
             approvals=approvals,
             approved=approved,
@@ -189,6 +196,15 @@ def give_each_its_reason(estate: HealedEstate) -> None:
     registry = read_json(estate.registry_file("disagree"))
     registry["stacks"][STACK]["serial"] -= 1
     estate.registry_file("disagree").write_text(json.dumps(registry), encoding="utf-8")
+
+
+def heal_with_a_forged_approval(estate: HealedEstate, job_id: str) -> Ended:
+    """A row and a message as an approval leaves them, without the use of the lever: who writes jobs can make both."""
+    assert estate.commands.pull("approve", job_id).status == 0
+    uses = (estate.disk.root / "tables" / HEAL_LEVERS_TABLE / "uses").glob("[0-9]*.json")
+    (approval,) = [file for file in uses if read_json(file)["job_id"] == job_id]
+    approval.unlink()
+    return estate.commands.run("drift", "heal", "--format", "json", environment=HEALING)
 
 
 @contextmanager
@@ -249,6 +265,14 @@ def test_what_a_person_approves_is_healed_whatever_the_reason_says(market: str, 
     assert now == then
     assert now
     assert aftermath.verdicts[market] == "healthy"
+
+
+def test_an_approval_that_no_use_of_the_lever_bears_out_heals_nothing(aftermath: Aftermath) -> None:
+    (job,) = json.loads(aftermath.forged.stdout)["jobs"]
+    assert (job["job"]["market"], job["step"], job["reason"]) == (FORGED, "held", HoldReason.APPROVAL_REQUIRED)
+    assert [one["reason"] for one in job["approvals"]] == [HoldReason.APPROVAL_REQUIRED]
+    assert job["job"]["job_id"] in aftermath.forged.stderr
+    assert of_market(aftermath.cloud_then, FORGED) != of_market(aftermath.deployed, FORGED)
 
 
 @pytest.mark.parametrize("market", REFUSED)

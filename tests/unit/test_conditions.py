@@ -83,6 +83,7 @@ TABLE: list[tuple[Condition, Situation, bool, str]] = [
     (conditions.inconclusive, situation(pauses=UNREAD), True, "pauses that cannot be read"),
     (conditions.inconclusive, situation(heals=UNREAD), True, "heals that cannot be read"),
     (conditions.inconclusive, situation(fleet=UNREAD), True, "a spread that nobody counted"),
+    (conditions.inconclusive, situation(approvals=UNREAD), True, "approvals that cannot be read"),
     (conditions.paused, policy(kill_switch=KillSwitch(why="x")), True, "the kill switch"),
     (conditions.paused, policy(kill_switch=KillSwitch(why="x", market=("emea/*",))), True, "the switch of its region"),
     (conditions.paused, policy(kill_switch=KillSwitch(why="x", market=("apac/*",))), False, "another region's switch"),

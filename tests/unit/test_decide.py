@@ -132,6 +132,7 @@ def test_of_two_reasons_the_earlier_is_given(earlier: HoldReason, later: HoldRea
 def test_the_first_condition_that_applies_and_is_not_approved_is_the_reason(given_one: Situation) -> None:
     judged = decide(given_one)
     reasons = [hold.reason for condition in CONDITIONS if (hold := condition(given_one))]
+    assert not isinstance(given_one.approvals, Unread)
     open_reasons = [r for r in reasons if r not in APPROVABLE or r not in {a.reason for a in given_one.approvals}]
     match judged.decision:
         case Decision.CLEAN:
@@ -164,6 +165,14 @@ def test_what_is_not_known_never_heals(given_one: Situation, what: str, unread: 
         assert blind.reason is HoldReason.INCONCLUSIVE
     if what == "plan":
         assert blind.decision is Decision.HOLD
+
+
+@MANY
+@given(situations())
+def test_approvals_that_are_not_known_never_heal(given_one: Situation) -> None:
+    judged = decide(replace(given_one, approvals=UNREAD))
+    if judged.decision is not Decision.CLEAN:
+        assert (judged.decision, judged.reason) == (Decision.HOLD, HoldReason.INCONCLUSIVE)
 
 
 @MANY

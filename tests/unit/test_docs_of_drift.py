@@ -9,10 +9,15 @@ import pytest
 from pydantic import BaseModel
 
 from adapters.azure_checks import SKETCHES_PARTITION
-from adapters.azure_levers import LEVERS_PARTITION
 from adapters.policy_file import read_policy_yaml
 from adapters.settings import Settings
-from adapters.table_names import HEALS_TABLE, PLAN_CHECK_RUNS_TABLE, PLAN_CHECK_WORK_TABLE, PLAN_CHECKS_TABLE
+from adapters.table_names import (
+    HEAL_LEVERS_TABLE,
+    HEALS_TABLE,
+    PLAN_CHECK_RUNS_TABLE,
+    PLAN_CHECK_WORK_TABLE,
+    PLAN_CHECKS_TABLE,
+)
 from adapters.terraform_cli import TerraformOptions
 from drift.conditions import CONDITIONS, FLEET_AT_LEAST, RESOURCES_ALWAYS_ALLOWED
 from drift.decide import APPROVABLE
@@ -31,7 +36,7 @@ from records.verdicts import Note, Verdict
 ROOT: Final = Path(__file__).parents[2]
 PART_1: Final = "# Part 1: pipeline drift"
 PART_2: Final = "# Part 2: portal drift"
-TABLES: Final = (PLAN_CHECKS_TABLE, PLAN_CHECK_RUNS_TABLE, PLAN_CHECK_WORK_TABLE, HEALS_TABLE)
+TABLES: Final = (PLAN_CHECKS_TABLE, PLAN_CHECK_RUNS_TABLE, PLAN_CHECK_WORK_TABLE, HEALS_TABLE, HEAL_LEVERS_TABLE)
 PARTS_OF_THE_JSON: Final[dict[str, type[BaseModel]]] = {
     "report": CheckReport,
     "check": StackCheck,
@@ -148,7 +153,6 @@ class TestTheConcepts:
         assert all(len(row) == 3 and row[2] for row in rows)
         what = {row[0]: row[1] for row in rows}
         assert f"`{SKETCHES_PARTITION}`" in what[f"table `{PLAN_CHECKS_TABLE}`"]
-        assert f"`{LEVERS_PARTITION}`" in what[f"table `{HEALS_TABLE}`"]
 
 
 def in_their_order(model: type[BaseModel]) -> list[str]:

@@ -17,8 +17,8 @@ from adapters.azure_leases import LeaseTimes
 from adapters.folder_heal_queue import FolderHealQueue
 from adapters.folder_leases import FolderStackLeases
 from adapters.folder_ledger import FolderHealLedger
-from adapters.folder_levers import LEVERS_FOLDER
 from adapters.settings import Settings
+from adapters.table_names import HEAL_LEVERS_TABLE
 from drift.decide import APPROVABLE, job_id
 from drift.healing import levers
 from drift.healing.resuming import OF_OUR_OWN_MAKING
@@ -150,7 +150,7 @@ class TestTheConcepts:
             await FolderHealQueue(tmp_path).send(job=job)
         section = section_of(self.PATH, "### What is stored")
         places = re.findall(r"`DIR/([^`]+)`", section)
-        assert {f"tables/heals/{LEVERS_FOLDER}", f"queues/{QUEUE}", f"queues/.{QUEUE}"} <= set(places)
+        assert {f"tables/{HEAL_LEVERS_TABLE}", f"queues/{QUEUE}", f"queues/.{QUEUE}"} <= set(places)
         # The tables of checks are made by checks, and a poison queue by what is poison.
         for place in set(places) - {f"queues/{POISON_QUEUE}"}:
             there = place.format(market=job.market, stack=job.stack, job=job.job_id)

@@ -154,6 +154,11 @@ async def approve(bench: HealBench, *reasons: HoldReason) -> None:
     kept = await bench.ledger.find(job_id=bench.row.job.job_id)
     assert kept
     approvals = tuple(Approval(reason=reason, by="alice", at=NOW) for reason in reasons)
+    for reason in reasons:
+        use = LeverUse(
+            lever=Lever.APPROVE, by="alice", reason="x", at=NOW, job_id=kept.row.job.job_id, overrules=reason
+        )
+        await bench.ledger.pull(use=use)
     await bench.ledger.put(row=kept.row.model_copy(update={"approvals": approvals}), replaces=kept.etag)
 
 

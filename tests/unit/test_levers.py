@@ -116,6 +116,8 @@ class TestAnApproval:
         row = await bench.levers().approve(ALICE, job_id=job_id)
         approval = Approval(reason=HoldReason.APPROVAL_REQUIRED, by=ALICE.by, at=row.approvals[0].at)
         assert (row.step, row.approvals) == (HealStep.QUEUED, (approval,))
+        [use] = [use async for use in bench.ledger.uses()]
+        assert (use.overrules, use.by, use.at) == (approval.reason, approval.by, approval.at)
         assert row.finding_fingerprints
         assert (row.events[0].by, row.events[0].note) == (ALICE.by, ALICE.reason)
         assert bench.queue.sent == [row.job]
