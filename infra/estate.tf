@@ -3,7 +3,7 @@ locals {
   tables = toset([
     "reconcileresults", "reconcileruns", "reconcilework", "reconcilepins",
     "planchecks", "plancheckruns", "plancheckwork",
-    "heals", "recordlog",
+    "heals", "heallevers", "recordlog",
   ])
   queues = toset(["auto-apply", "auto-apply-poison"])
 }

@@ -8,7 +8,7 @@ locals {
     }
     plan = {
       "Storage Blob Data Reader"          = { container = ["registry", "trackers", "tfstate", "bundles", "config"] }
-      "Storage Table Data Reader"         = { table = ["reconcileresults"] }
+      "Storage Table Data Reader"         = { table = ["reconcileresults", "heallevers"] }
       "Storage Table Data Contributor"    = { table = ["planchecks", "plancheckruns", "plancheckwork", "heals"] }
       "Storage Queue Data Message Sender" = { queue = ["auto-apply"] }
     }
@@ -16,7 +16,7 @@ locals {
       "Storage Blob Data Reader"       = { container = ["bundles", "config"] }
       "Storage Blob Data Contributor"  = { container = ["registry", "trackers", "tfstate", "locks"] }
       "Storage Table Data Reader"      = { table = ["reconcileresults", "planchecks"] }
-      "Storage Table Data Contributor" = { table = ["heals", "recordlog"] }
+      "Storage Table Data Contributor" = { table = ["heals", "heallevers", "recordlog"] }
       "Storage Queue Data Contributor" = { queue = ["auto-apply", "auto-apply-poison"] }
     }
   }

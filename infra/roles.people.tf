@@ -6,7 +6,7 @@ locals {
       "Storage Table Data Reader" = { table = tolist(local.tables) }
     }
     operators = {
-      "Storage Table Data Contributor"    = { table = ["heals"] }
+      "Storage Table Data Contributor"    = { table = ["heals", "heallevers"] }
       "Storage Queue Data Message Sender" = { queue = ["auto-apply"] }
       "Storage Queue Data Contributor"    = { queue = ["auto-apply-poison"] }
     }
