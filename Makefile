@@ -8,6 +8,8 @@ PYTHON_WORKER ?= python3.13 $(wildcard $(HOME)/.pyenv/versions/3.13*/bin/python)
 WORKER := $(VENV)/worker
 # checkov pins half of PyPI to versions of its own, so it has an environment too.
 CHECKOV := $(VENV)/checkov
+INSTALL := -m pip install --quiet --disable-pip-version-check
+COMPILE := $(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --custom-compile-command 'make lock'
 
 .PHONY: help demo demo-drift test test-all lint unit bench package lock clean
 
@@ -21,8 +23,9 @@ help:
 	@echo 'make bench       what reading, orchestrating and bundling cost, as ratios'
 	@echo 'make package     build dist/trueup-VERSION.zip, with Terraform and the providers that ESTATE=DIR or LOCKS=PATH names'
 	@echo '                 (MIRROR=DIR and TERRAFORM=FILE are where they come from, else their registries; several of one kind'
-	@echo '                 in quotation marks; WITHOUT_PROVIDERS=1 builds also where no lock file names one)'
-	@echo 'make lock        compile every requirements file anew'
+	@echo '                 in quotation marks; WITHOUT_PROVIDERS=1 builds also where no lock file names one, CHANGES=1 also where'
+	@echo '                 files are not as they were committed)'
+	@echo 'make lock        compile every requirements file anew, with the hashes that all installs check'
 
 demo: $(VENV)/runtime
 	@$(BIN)/trueup reconcile --estate examples/estate --as-of 2026-11-24T06:00:00Z --no-save; \
@@ -51,18 +54,15 @@ bench: $(VENV)/dev $(AZURITE)
 
 package: $(VENV)/runtime
 	@$(BIN)/python -m scripts.package $(ESTATE:%=--estate %) $(LOCKS:%=--locks %) $(MIRROR:%=--mirror %) \
-		$(TERRAFORM:%=--terraform %) $(if $(WITHOUT_PROVIDERS),--without-providers)
+		$(TERRAFORM:%=--terraform %) $(if $(WITHOUT_PROVIDERS),--without-providers) $(if $(CHANGES),--with-changes)
 
 lock: $(VENV)/dev
-	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --custom-compile-command 'make lock' \
-		pyproject.toml --output-file requirements.txt
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --custom-compile-command 'make lock' \
-		--constraints requirements.txt --group dev --output-file requirements-dev.txt
-	echo azure-functions-runtime | $(BIN)/uv pip compile --quiet --universal --python-version 3.13 --upgrade \
-		--custom-compile-command 'make lock' --constraints requirements.txt - --output-file requirements-worker.txt
-	echo checkov | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade \
-		--custom-compile-command 'make lock' - --output-file requirements-checkov.txt
+	$(COMPILE) --python-version 3.11 pyproject.toml --output-file requirements.txt
+	$(COMPILE) --python-version 3.11 --constraints requirements.txt --group dev --output-file requirements-dev.txt
+	echo 'setuptools>=77' | $(COMPILE) --python-version 3.11 - --output-file requirements-build.txt
+	echo azure-functions-runtime | $(COMPILE) --python-version 3.13 --constraints requirements.txt - \
+		--output-file requirements-worker.txt
+	echo checkov | $(COMPILE) --python-version 3.11 - --output-file requirements-checkov.txt
 
 clean:
 	rm -rf $(VENV) tests/world/node_modules examples/estate/tables .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -72,20 +72,20 @@ $(BIN)/python:
 		f"trueup needs Python 3.11 or newer; {sys.executable} is {sys.version.split()[0]}. Set PYTHON=…")'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/runtime: requirements.txt pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+$(VENV)/runtime: requirements.txt requirements-build.txt pyproject.toml | $(BIN)/python
+	$(BIN)/python $(INSTALL) --require-hashes --requirement requirements.txt --requirement requirements-build.txt
+	$(BIN)/python $(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/dev: requirements-dev.txt $(VENV)/runtime
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	$(BIN)/python $(INSTALL) --require-hashes --requirement requirements-dev.txt
 	@touch $@
 
 # A pyenv shim may be on the PATH and name no Python, so each candidate is asked.
 $(WORKER)/installed: requirements.txt requirements-worker.txt | $(BIN)/python
 	@for python in $(PYTHON_WORKER); do \
 		"$$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null || continue; \
-		"$$python" -m venv $(WORKER) && $(WORKER)/bin/python -m pip install --quiet --disable-pip-version-check \
+		"$$python" -m venv $(WORKER) && $(WORKER)/bin/python $(INSTALL) --require-hashes \
 			--requirement requirements.txt --requirement requirements-worker.txt && touch $@; \
 		exit; \
 	done; \
@@ -93,7 +93,7 @@ $(WORKER)/installed: requirements.txt requirements-worker.txt | $(BIN)/python
 
 $(CHECKOV)/installed: requirements-checkov.txt | $(BIN)/python
 	$(BIN)/python -m venv $(CHECKOV)
-	$(CHECKOV)/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements-checkov.txt
+	$(CHECKOV)/bin/python $(INSTALL) --require-hashes --requirement requirements-checkov.txt
 	@touch $@
 
 $(AZURITE): tests/world/package-lock.json

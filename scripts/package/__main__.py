@@ -36,6 +36,7 @@ def main() -> int:
         terraform=arguments.terraform,
         app_folder=arguments.app_folder,
         without_providers=arguments.without_providers,
+        with_changes=arguments.changes,
     )
     try:
         built = build(order, tell=_tell)
@@ -49,7 +50,8 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m scripts.package",
-        description="Builds dist/trueup-VERSION.zip: the app, its dependencies, Terraform, and the providers of an estate.",
+        description="Builds dist/trueup-VERSION.zip: the app as it was committed, its dependencies, Terraform, and the "
+        "providers of\nan estate. Each is checked by its sha256 or its id in the commit.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -65,6 +67,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--without-providers", action="store_true", help="build also where no lock file names a provider"
     )
+    parser.add_argument(
+        "--with-changes",
+        dest="changes",
+        action="store_true",
+        help="pack files that git tracks as they are now, where they are not as they were committed",
+    )
     return parser
 
 
@@ -78,6 +86,8 @@ def _report(built: Built, app_folder: str) -> None:
         print(f"left out: {said}", file=sys.stderr)
     print(f"{built.file}  {built.size_bytes / _MB:.0f} MB")
     print(f"sha256 {built.sha256}")
+    changes = f", but for {', '.join(built.changed)}" if built.changed else ""
+    print(f"of commit {built.commit}{changes}")
     print(f"for Python {built.python}, with Terraform {built.terraform} and {len(built.providers)} providers:")
     for one in built.providers:
         print(f"  {one.provider}  {one.packed_bytes / _MB:.0f} MB, unpacked {one.unpacked_bytes / _MB:.0f} MB")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from records.version import VERSION
-from scripts.package.app_files import app_files
+from scripts.package.app_files import AppFiles, app_files
 from scripts.package.archive import EXECUTABLE, Entry, sha256_of, write_archive
 from scripts.package.errors import PackageError, spelt
 from scripts.package.provider_locks import Lock, locks_in, locks_of_estate, needed
@@ -47,18 +47,22 @@ class Order:
     terraform: Path | None = None
     app_folder: str = APP_FOLDER
     without_providers: bool = False
+    with_changes: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
     """``program_bytes`` is Terraform's size, ``most_unpacked_bytes`` that of the providers of one plan, at most.
 
-    ``left_out`` says which stacks had no say in it, and why.
+    ``commit`` is the app's; ``changed`` names its files that are not as the commit has them. ``left_out`` says which stacks had
+    no say in it, and why.
     """
 
     file: Path
     sha256: str
     size_bytes: int
+    commit: str
+    changed: list[str]
     python: str
     terraform: str
     program_bytes: int
@@ -77,7 +81,7 @@ def build(order: Order, *, tell: Callable[[str], None]) -> Built:
     """
     pin, python = read_pin(), python_version()
     locks, left_out = _locks(order)
-    app = app_files(order.source)
+    app = app_files(order.source, with_changes=order.with_changes)
     with tempfile.TemporaryDirectory(prefix="trueup-package-") as made:
         work = Path(made)
         tell(f"Terraform {pin.version}")
@@ -91,12 +95,12 @@ def build(order: Order, *, tell: Callable[[str], None]) -> Built:
         installed = install_dependencies(order.source / "requirements.txt", work)
         mirror = json.dumps(f"{order.app_folder.rstrip('/')}/{PROVIDERS}")
         entries = [
-            *app,
+            *app.entries,
             *installed.files,
             Entry(PROGRAM, program, EXECUTABLE),
             Entry(CLI_CONFIG, _CLI_CONFIG_TEXT.format(mirror=mirror).encode()),
             *(Entry(f"{PROVIDERS}/{one.place}", one.file, stored=True) for one in providers),
-            Entry(MANIFEST, _manifest(python, pin, providers, installed.dependencies)),
+            Entry(MANIFEST, _manifest(app, python, pin, providers, installed.dependencies)),
         ]
         _refuse_doubles(entries)
         tell("the zip")
@@ -107,6 +111,8 @@ def build(order: Order, *, tell: Callable[[str], None]) -> Built:
         file=file,
         sha256=sha256,
         size_bytes=file.stat().st_size,
+        commit=app.commit,
+        changed=app.changed,
         python=python,
         terraform=pin.version,
         program_bytes=program_bytes,
@@ -132,10 +138,14 @@ def _locks(order: Order) -> tuple[list[Lock], list[str]]:
     return found, left_out
 
 
-def _manifest(python: str, pin: Pin, providers: list[ProviderPackage], dependencies: list[Dependency]) -> bytes:
+def _manifest(
+    app: AppFiles, python: str, pin: Pin, providers: list[ProviderPackage], dependencies: list[Dependency]
+) -> bytes:
     document = {
         "schema_version": 1,
         "trueup": VERSION,
+        "commit": app.commit,
+        "changed": app.changed,
         "python": python,
         "terraform": asdict(pin),
         "providers": [

@@ -7,4 +7,5 @@ class PackageError(Exception):
 
 def spelt(option: str, value: str = "") -> str:
     """An option in the words of ``make package``, and in those of the program that it runs."""
-    return f"{option.upper().replace('-', '_')}={value or 1} ({f'--{option} {value}'.rstrip()})"
+    variable = option.removeprefix("with-").upper().replace("-", "_")
+    return f"{variable}={value or 1} ({f'--{option} {value}'.rstrip()})"

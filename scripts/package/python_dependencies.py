@@ -58,18 +58,18 @@ def python_version() -> str:
 def install_dependencies(requirements: Path, into: Path) -> Installed:
     """Wheels alone: nothing is built here, and no code of a dependency runs.
 
-    pip takes its own settings: where wheels come from is PIP_INDEX_URL, PIP_FIND_LINKS and PIP_NO_INDEX. Where
-    requirements.txt has hashes, it checks them.
+    pip takes its own settings: where wheels come from is PIP_INDEX_URL, PIP_FIND_LINKS and PIP_NO_INDEX. What they are is said
+    by the hashes in requirements.txt, each of which it checks.
 
     Raises:
-        PackageError: pip did not do it.
+        PackageError: pip did not do it, or a line has no hash, or a wheel another one.
     """
     target, report = into / "site-packages", into / "report.json"
     platforms = [word for platform in _PLATFORMS for word in ("--platform", platform)]
     done = subprocess.run(  # noqa: S603 (the Python that runs this)
         [
             sys.executable, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", "--no-compile",
-            "--no-deps", "--only-binary=:all:", "--implementation", "cp", *platforms,
+            "--no-deps", "--require-hashes", "--only-binary=:all:", "--implementation", "cp", *platforms,
             "--target", str(target), "--report", str(report), "--requirement", str(requirements),
         ],
         capture_output=True,
@@ -77,11 +77,19 @@ def install_dependencies(requirements: Path, into: Path) -> Installed:
         check=False,
     )  # fmt: skip
     if done.returncode != 0:
-        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()[-1:]
         raise PackageError(
-            f"{requirements}: pip could not install it for Linux: {' '.join(said)} Pin versions that have wheels."
+            f"{requirements}: pip could not install it for Linux: {_error(done.stderr)} Each line must be a version that has "
+            "wheels, with the hashes that `make lock` writes. A wheel of another hash is not what was locked: ask where it is "
+            "from."
         )
     return Installed(sorted(_files(target), key=lambda entry: entry.name), sorted(_reported(report)))
+
+
+def _error(stderr: str) -> str:
+    """All from pip's first error on: which requirements it means is in the lines after that."""
+    lines = stderr.splitlines()
+    errors = [number for number, line in enumerate(lines) if line.startswith("ERROR")]
+    return " ".join(" ".join(lines[errors[0] if errors else -1 :]).split())
 
 
 def _files(target: Path) -> Iterator[Entry]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,7 @@ import pytest
 from scripts.package.archive import sha256_of
 from scripts.package.build import MANIFEST, Built, Order, build
 from scripts.package.terraform_release import read_pin
+from tests.module_world import git
 from tests.world.terraform_backend import TerraformNotInstalledError, find_terraform
 
 DEPENDENCY: Final = "sample"
@@ -35,7 +37,7 @@ def the_pinned_terraform() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A checkout in small: what Functions needs, one module, and one that ``.funcignore`` leaves out."""
+    """A checkout in small: what Functions needs, one module, and one that ``.funcignore`` leaves out. All is committed."""
 
     root: Path
     wheels: Path
@@ -51,7 +53,6 @@ def make_source(folder: Path) -> Source:
         ".funcignore": ".funcignore\ntests/\n*.md\n",
         "host.json": '{"version": "2.0"}\n',
         "function_app.py": "import sample\n",
-        "requirements.txt": "sample==1.0\n",
         "drift/run.py": "",
         "tests/test_app.py": "",
         "docs/README.md": "",
@@ -60,7 +61,8 @@ def make_source(folder: Path) -> Source:
         (source.root / name).parent.mkdir(parents=True, exist_ok=True)
         (source.root / name).write_text(text, encoding="utf-8")
     source.wheels.mkdir()
-    with ZipFile(source.wheels / "sample-1.0-py3-none-any.whl", "w") as wheel:
+    wheel_file = source.wheels / "sample-1.0-py3-none-any.whl"
+    with ZipFile(wheel_file, "w") as wheel:
         wheel.writestr("sample/__init__.py", "def main(): ...\n")
         for name, text in {
             "METADATA": _METADATA,
@@ -69,7 +71,29 @@ def make_source(folder: Path) -> Source:
             "RECORD": "",
         }.items():
             wheel.writestr(f"sample-1.0.dist-info/{name}", text)
+    (source.root / "requirements.txt").write_text(
+        f"sample==1.0 --hash=sha256:{sha256_of(wheel_file)}\n", encoding="utf-8"
+    )
+    git(source.root, "init", "--quiet")
+    commit_all(source.root)
     return source
+
+
+def commit_all(checkout: Path) -> str:
+    """All that is there, but for what git ignores; its id."""
+    git(checkout, "add", "--all")
+    git(checkout, "commit", "--quiet", "--message", "as it is")
+    return git(checkout, "rev-parse", "HEAD")
+
+
+def committed_copy(checkout: Path, folder: Path) -> str:
+    """A checkout of its own with what is in the other one, as if all of it were committed; the id of that commit."""
+    for name in git(checkout, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0"):
+        if (checkout / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(checkout / name, folder / name)
+    git(folder, "init", "--quiet")
+    return commit_all(folder)
 
 
 def quietly_built(order: Order) -> Built:

@@ -13,6 +13,9 @@ from scripts.package.errors import spelt
 from scripts.package.terraform_release import read_pin
 from tests.world.commands import ROOT
 
+OPTIONS = {"WITHOUT_PROVIDERS": "without-providers", "CHANGES": "with-changes"}
+"""Those that take no value, by their variables."""
+
 
 def text_of(path: str) -> str:
     return (ROOT / path).read_text(encoding="utf-8")
@@ -30,8 +33,10 @@ def test_make_hands_on_what_the_builder_knows() -> None:
         assert vars(_parser().parse_args([option, "here"]))[variable.lower()]
 
 
-@pytest.mark.parametrize("said", [[], ["WITHOUT_PROVIDERS=1"]], ids=["unless it is told to", "where it is told to"])
-def test_make_builds_without_providers_only(said: list[str]) -> None:
+@pytest.mark.parametrize("variable", ["WITHOUT_PROVIDERS", "CHANGES"])
+@pytest.mark.parametrize("is_said", [False, True], ids=["unless it is told to", "where it is told to"])
+def test_make_builds_otherwise_only(is_said: bool, variable: str) -> None:
+    said = [f"{variable}=1"] if is_said else []
     shown = subprocess.run(
         ["make", "--dry-run", "--always-make", "package", "LOCKS=a b", *said],
         cwd=ROOT,
@@ -41,12 +46,12 @@ def test_make_builds_without_providers_only(said: list[str]) -> None:
     )
     command = shown.stdout.partition("scripts.package ")[2]
     assert "--locks a --locks b" in command
-    assert ("--without-providers" in command) == bool(said)
+    assert re.findall(r"--with\S+", command) == ([f"--{OPTIONS[variable]}"] if is_said else [])
 
 
-@pytest.mark.parametrize("option", ["estate", "locks", "mirror", "terraform", "without-providers"])
+@pytest.mark.parametrize("option", ["estate", "locks", "mirror", "terraform", *OPTIONS.values()])
 def test_errors_name_options_as_make_takes_them(option: str) -> None:
-    variable, _, rest = spelt(option, "" if option == "without-providers" else "HERE").partition("=")
+    variable, _, rest = spelt(option, "" if option in OPTIONS.values() else "HERE").partition("=")
     assert f"$({variable}:%=--{option} %)" in text_of("Makefile") or f"$(if $({variable}),--{option})" in text_of(
         "Makefile"
     )

@@ -15,6 +15,7 @@ import pytest
 
 from scripts.package.build import CLI_CONFIG, PROGRAM, PROVIDERS, Built, Order
 from scripts.package.python_dependencies import PLACE
+from tests.module_world import git
 from tests.packaging.packages import (
     DEPENDENCY,
     lock_text,
@@ -105,6 +106,7 @@ def test_it_says_what_went_in_with_the_hash_of_each(packaged: Packaged) -> None:
     assert said["dependencies"] == [{"name": DEPENDENCY, "version": "1.0", "sha256": digests[0]}]
     assert said["providers"] == [{"source": SOURCE, "version": "1.0.0", "sha256": digests[1]}]
     assert said["terraform"]["version"] == "1.11.4"
+    assert (said["commit"], said["changed"]) == (git(packaged.order.source, "rev-parse", "HEAD"), [])
 
 
 def test_its_checksum_is_what_sha256sum_takes(packaged: Packaged) -> None:
@@ -162,3 +164,24 @@ def test_the_same_is_built_again_byte_for_byte(packaged: Packaged, tmp_path: Pat
         path.chmod(path.stat().st_mode & ~stat.S_IRWXO)
     again = quietly_built(replace(packaged.order, source=copy, output=tmp_path / "dist"))
     assert again.file.read_bytes() == packaged.built.file.read_bytes()
+
+
+def test_what_is_not_as_it_was_committed_goes_in_where_that_is_asked_for_and_it_says_so(
+    packaged: Packaged, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(packaged.order.source, tmp_path / "changed")
+    (copy / "drift/run.py").write_text("RAN = True\n", encoding="utf-8")
+    (copy / "drift/added.py").touch()
+    git(copy, "add", "drift/added.py")
+    (copy / "docs/README.md").write_text("is not packed", encoding="utf-8")
+    (copy / "secret.env").write_text("TOKEN=1", encoding="utf-8")
+    order = replace(packaged.order, source=copy, output=tmp_path / "dist", with_changes=True)
+    package = quietly_built(order).file
+    assert {*names(package)} - {*names(packaged.built.file)} == {"drift/added.py"}
+    with ZipFile(package) as archive:
+        assert archive.read("drift/run.py") == b"RAN = True\n"
+    said = manifest(package)
+    assert said["changed"] == ["drift/added.py", "drift/run.py"]
+    assert said["commit"] == manifest(packaged.built.file)["commit"]
+    again = quietly_built(replace(order, output=tmp_path / "again")).file
+    assert again.read_bytes() == package.read_bytes()

@@ -19,7 +19,15 @@ from scripts.package.build import Order
 from scripts.package.errors import PackageError
 from scripts.package.provider_locks import LOCK_FILE, locks_in, locks_of_estate, parse_lock
 from scripts.package.terraform_release import Pin, read_pin, terraform_program
-from tests.packaging.packages import lock_text, make_source, quietly_built, the_pinned_terraform, zip_hash
+from tests.packaging.packages import (
+    DEPENDENCY,
+    commit_all,
+    lock_text,
+    make_source,
+    quietly_built,
+    the_pinned_terraform,
+    zip_hash,
+)
 
 AZURERM = "registry.terraform.io/hashicorp/azurerm"
 PROGRAM = b"\x7fELF a program"
@@ -135,11 +143,38 @@ def test_a_provider_that_a_mirror_has_unpacked_alone(world: World) -> None:
 
 
 @pytest.mark.terraform
-def test_a_dependency_without_a_wheel(world: World) -> None:
-    (world.order.source / "requirements.txt").write_text("sample==2.0\n", encoding="utf-8")
+@pytest.mark.parametrize(
+    ("required", "named"),
+    [
+        pytest.param(f"{DEPENDENCY}==2.0 --hash=sha256:{'0' * 64}", "sample==2.0", id="no wheel"),
+        pytest.param(f"{DEPENDENCY}==1.0", "sample==1.0 --hash=sha256:", id="no hash"),
+        pytest.param(f"{DEPENDENCY}>=1.0 --hash=sha256:{'0' * 64}", "sample>=1.0", id="no version"),
+        pytest.param(
+            f"{DEPENDENCY}==1.0 --hash=sha256:{'0' * 64}",
+            f"Expected sha256 {'0' * 64} Got ",
+            id="a wheel of another hash",
+        ),
+    ],
+)
+def test_a_dependency_that_is_not_what_was_locked(required: str, named: str, world: World) -> None:
+    (world.order.source / "requirements.txt").write_text(f"{required}\n", encoding="utf-8")
+    commit_all(world.order.source)
     said = refusal(world.order)
-    assert "requirements.txt" in said
-    assert "sample==2.0" in said
+    assert said.startswith(f"{world.order.source / 'requirements.txt'}: pip could not install it")
+    assert named in said
+    assert f" {DEPENDENCY}" in said
+    assert "`make lock`" in said
+    assert said.isprintable()
+
+
+@pytest.mark.terraform
+def test_a_wheel_that_was_exchanged_where_wheels_come_from(world: World, tmp_path: Path) -> None:
+    (wheel,) = (tmp_path / "wheels").iterdir()
+    with ZipFile(wheel, "a") as archive:
+        archive.writestr("sample/more.py", "")
+    said = refusal(world.order)
+    assert f"sample==1.0 from {wheel.as_uri()}" in said
+    assert hashlib.sha256(wheel.read_bytes()).hexdigest() in said
 
 
 @pytest.mark.terraform
@@ -157,21 +192,8 @@ def test_no_provider_at_all_unless_that_is_what_was_asked_for(world: World) -> N
 @pytest.mark.terraform
 def test_an_app_file_where_the_build_puts_its_own(world: World) -> None:
     (world.order.source / "trueup-package.json").write_text("{}", encoding="utf-8")
+    commit_all(world.order.source)
     assert refusal(world.order).startswith("trueup-package.json: is in the app")
-
-
-@pytest.mark.terraform
-def test_a_link_out_of_the_checkout(world: World, tmp_path: Path) -> None:
-    (tmp_path / "secrets.json").write_text("{}", encoding="utf-8")
-    (world.order.source / "secrets.json").symlink_to(tmp_path / "secrets.json")
-    assert "secrets.json: links to what is outside" in refusal(world.order)
-
-
-@pytest.mark.parametrize("name", ["host.json", "function_app.py", "requirements.txt", ".funcignore"])
-@pytest.mark.terraform
-def test_a_checkout_without_what_functions_needs(world: World, name: str) -> None:
-    (world.order.source / name).unlink()
-    assert f"{name} not found" in refusal(world.order)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,14 @@ import pytest
 
 import function_app
 from scripts.package.build import CLI_CONFIG, PROGRAM, PROVIDERS, Order
-from tests.packaging.packages import make_source, manifest, quietly_built, the_pinned_terraform, unpacked
+from tests.packaging.packages import (
+    committed_copy,
+    make_source,
+    manifest,
+    quietly_built,
+    the_pinned_terraform,
+    unpacked,
+)
 from tests.packaging.registry import registry_of
 from tests.terraform.checked_estate import rule
 from tests.terraform.disk_estate import DiskEstate, disk_estate
@@ -66,13 +73,14 @@ def estate() -> Iterator[DiskEstate]:
 
 def test_the_functions_are_found_and_a_stack_is_planned_with_the_package_alone(estate: DiskEstate) -> None:
     app, output = estate.folder / "wwwroot", estate.folder / "dist"
+    commit = committed_copy(ROOT, estate.folder / "checkout")
     built = subprocess.run(
         [
             *(sys.executable, "-m", "scripts.package", "--estate", str(estate.root), "--app-folder", str(app)),
             *("--mirror", str(estate.cloud.folder / "mirror"), "--terraform", str(the_pinned_terraform())),
             *("--output", str(output)),
         ],
-        cwd=ROOT,
+        cwd=estate.folder / "checkout",
         capture_output=True,
         encoding="utf-8",
         check=False,
@@ -81,6 +89,7 @@ def test_the_functions_are_found_and_a_stack_is_planned_with_the_package_alone(e
     (package,) = output.glob("*.zip")
     unpacked(package, app)
     assert f"TF_BINARY={app / PROGRAM}\n" in built.stdout
+    assert f"of commit {commit}\n" in built.stdout
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", _IN_THE_APP, str(app), str(estate.root)],
         cwd=estate.folder,
