@@ -458,8 +458,8 @@ def test_the_assumptions_are_those_of_code_and_infra() -> None:
     assert host["durableTask"]["storageProvider"]["maxQueuePollingInterval"] == "00:00:01"
     infra = {file.name: file.read_text(encoding="utf-8") for file in (ROOT / "infra").glob("*.tf")}
     # One entry stands for three rules, of a severity each.
-    assert assumed["alert_rules"] == (len(re.findall(r"^ +file +=", infra["alerts.tf"], re.MULTILINE)) + 2,)
-    assert number_in(infra["alerts.tf"], r"most_alerts = (\d+)") == assumed["most_alerts_a_rule"][0]
+    assert assumed["alert_rules"] == (len(re.findall(r"^ +file +=", infra["alerts.rules.tf"], re.MULTILINE)) + 2,)
+    assert number_in(infra["alerts.rules.tf"], r"most_alerts = (\d+)") == assumed["most_alerts_a_rule"][0]
     assert number_in(infra["observability.tf"], r"retention_in_days +=\s*(\d+)") == assumed["log_retention_days"][0]
     versions = infra["estate.lifecycle.tf"].partition("tfstate/")[2]
     assert (
@@ -469,7 +469,7 @@ def test_the_assumptions_are_those_of_code_and_infra() -> None:
         infra["variables.apps.tf"], r"plan += optional\(object\(\{ memory_mb = optional\(number, (\d+)"
     )
     assert memory_mb == 1024 * assumed["instance_gb"][0]
-    assert "StorageRead" not in re.sub("#.*", "", infra["estate.logs.tf"] + infra["alerts.tf"])
+    assert "StorageRead" not in re.sub("#.*", "", infra["estate.logs.tf"] + infra["alerts.rules.tf"])
 
 
 def number_in(text: str, pattern: str) -> int:
