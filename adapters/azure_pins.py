@@ -2,9 +2,12 @@
 
 Table ``reconcilepins``: a partition a run, with the rows ``module:{digest}``, ``loose:{digest}`` and ``moved:{digest}``, and
 ``summary``, which is written last. The columns beside ``row`` are for whoever looks into the table.
+
+A row is cut until it fits: of stacks, versions and commits the first are kept, and all are counted. The report has them all.
 """
 
 import hashlib
+import json
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Final
@@ -20,6 +23,7 @@ from adapters.table_names import PINS_TABLE
 from records.module_pins import DeployedModulePins, DeployedMovedTag, LooseReference, PinSummary
 from records.results import Run
 
+_Model = DeployedModulePins | LooseReference | DeployedMovedTag
 _SUMMARY: Final = "summary"
 _MODULE, _LOOSE, _MOVED = "module", "loose", "moved"
 _FORMS: Final[dict[str, type[BaseModel]]] = {
@@ -27,8 +31,13 @@ _FORMS: Final[dict[str, type[BaseModel]]] = {
     _LOOSE: LooseReference,
     _MOVED: DeployedMovedTag,
 }
-_MOST_VERSIONS: Final = 20
-"""So that a module fits in one property, of 32,768 characters, and a hundred in a transaction; the report has them all."""
+_MOST_UNITS: Final = 30_000
+"""Of UTF-16, of which a property holds 32,768
+(https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model)."""
+_MOST_BYTES: Final = 900_000
+"""Of the rows of a transaction, which is far under what storage takes: aiohttp warns of a body of over 1 MiB."""
+_CUTS: Final = ((10, 20), (3, 20), (1, 20), (0, 20), (0, 10), (0, 5), (0, 1), (0, 0))
+"""How many stacks are named, of how many versions or commits: the first that fits is kept."""
 
 
 class AzurePinStore:
@@ -41,7 +50,7 @@ class AzurePinStore:
     async def save_pins(self, *, run: Run, pins: PinSummary) -> None:
         await self.prune_pins(run_id=run.run_id)
         of_run = {"PartitionKey": run.run_id, "run_started_at": run.started_at}
-        rows = [of_run | row for row in _rows(pins)]
+        rows = [of_run | row for row in rows_of(pins)]
         rows.append(
             of_run
             | {
@@ -55,8 +64,8 @@ class AzurePinStore:
         operations: list[Operation] = [("upsert", row, REPLACE) for row in rows]
 
         async def write() -> None:
-            for start in range(0, len(operations), ROWS_PER_TRANSACTION):
-                await submit(self._table, operations[start : start + ROWS_PER_TRANSACTION])
+            for some in _transactions(operations):
+                await submit(self._table, some)
 
         await writing(self._service, PINS_TABLE, write)
 
@@ -69,7 +78,7 @@ class AzurePinStore:
             moved = [one for one in found[_MOVED] if isinstance(one, DeployedMovedTag)]
             return PinSummary(
                 modules=tuple(sorted(modules, key=lambda one: (one.module, one.package, one.within))),
-                loose=tuple(sorted(loose, key=lambda one: (one.source, one.version or ""))),
+                loose=tuple(sorted(loose, key=lambda one: (one.source, one.pinned_to or "", one.reason))),
                 moved_tags=tuple(sorted(moved, key=lambda one: (one.package, one.tag))),
             )
         return None
@@ -91,10 +100,24 @@ class AzurePinStore:
                 yield _FORMS[kind].model_validate_json(str(row["row"]))
 
 
-def _rows(pins: PinSummary) -> Iterator[dict[str, Any]]:
+def _transactions(operations: Sequence[Operation]) -> Iterator[list[Operation]]:
+    some: list[Operation] = []
+    size = 0
+    for operation in operations:
+        size_of_row = len(json.dumps(operation[1], default=str))
+        if some and (len(some) == ROWS_PER_TRANSACTION or size + size_of_row > _MOST_BYTES):
+            yield some
+            some, size = [], 0
+        some.append(operation)
+        size += size_of_row
+    if some:
+        yield some
+
+
+def rows_of(pins: PinSummary) -> Iterator[dict[str, Any]]:
+    """The rows of a run but its summary, each cut until it fits."""
     for module in pins.modules:
-        kept = module.model_copy(update={"versions": module.versions[:_MOST_VERSIONS]})
-        yield _row(_MODULE, (module.module, module.package, module.within), kept) | {
+        yield _row(_MODULE, (module.module, module.package, module.within), module) | {
             "module": module.module,
             "package": module.package,
             "newest": module.newest or "",
@@ -104,7 +127,7 @@ def _rows(pins: PinSummary) -> Iterator[dict[str, Any]]:
             "moved_tags": module.moved_tag_count,
         }
     for loose in pins.loose:
-        yield _row(_LOOSE, (loose.source, loose.version or "", loose.reason), loose) | {
+        yield _row(_LOOSE, (loose.source, loose.pinned_to or "", loose.reason), loose) | {
             "source": loose.source,
             "reason": loose.reason,
             "stacks": loose.stack_count,
@@ -117,6 +140,20 @@ def _rows(pins: PinSummary) -> Iterator[dict[str, Any]]:
         }
 
 
-def _row(kind: str, identity: Sequence[str], model: BaseModel) -> dict[str, Any]:
+def _row(kind: str, identity: Sequence[str], model: _Model) -> dict[str, Any]:
     digest = hashlib.sha256("\0".join(identity).encode()).hexdigest()
-    return {"RowKey": f"{kind}:{digest}", "row": model.model_dump_json()}
+    texts = (_cut(model, stacks=stacks, items=items).model_dump_json() for stacks, items in _CUTS)
+    text = next((text for text in texts if len(text.encode("utf-16-le")) <= 2 * _MOST_UNITS), "")
+    return {"RowKey": f"{kind}:{digest}", "row": text}
+
+
+def _cut(model: _Model, *, stacks: int, items: int) -> _Model:
+    match model:
+        case DeployedModulePins(versions=versions):
+            few = tuple(one.model_copy(update={"stacks": one.stacks[:stacks]}) for one in versions[:items])
+            return model.model_copy(update={"versions": few})
+        case LooseReference():
+            return model.model_copy(update={"stacks": model.stacks[:stacks]})
+        case DeployedMovedTag(recorded=recorded):
+            commits = tuple(one.model_copy(update={"stacks": one.stacks[:stacks]}) for one in recorded[:items])
+            return model.model_copy(update={"recorded": commits})

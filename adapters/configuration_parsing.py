@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,7 +21,8 @@ from pins.configuration import Block, BlockKind, Trouble
 
 MOST_HCL_BYTES: Final = 1024 * 1024
 """A larger one would take a minute and gigabytes to parse."""
-MOST_JSON_BYTES: Final = 64 * 1024 * 1024
+MOST_BYTES: Final = 64 * 1024 * 1024
+"""What is read of any file: JSON is parsed up to it, and HCL that has no block that is looked at is passed over."""
 _WORTH_A_PROCESS_BYTES: Final = 256 * 1024
 _CHUNKS_A_PROCESS: Final = 8
 _KEYWORDS: Final = {kind: re.compile(rb"(?<![\w.-])%s(?![\w.-])" % kind.encode()) for kind in BlockKind}
@@ -73,10 +75,14 @@ def _without_parsing(one: Content) -> Parsed | None:
         return Broken(Trouble.NOT_UTF8, "it is not UTF-8", line)
     if not one.is_json and not any(_KEYWORDS[kind].search(one.content) for kind in one.kinds):
         return ()
-    most = MOST_JSON_BYTES if one.is_json else MOST_HCL_BYTES
+    most = MOST_BYTES if one.is_json else MOST_HCL_BYTES
     if len(one.content) > most:
-        return Broken(Trouble.TOO_LARGE, f"it has {len(one.content):,} bytes, and {most:,} are read; split it")
+        return too_large(len(one.content), most)
     return None
+
+
+def too_large(size_bytes: int, most_bytes: int) -> Broken:
+    return Broken(Trouble.TOO_LARGE, f"it has {size_bytes:,} bytes, and {most_bytes:,} are read; split it")
 
 
 def _parsed(contents: list[Content]) -> list[Parsed]:
@@ -88,9 +94,13 @@ def _parsed(contents: list[Content]) -> list[Parsed]:
     context = multiprocessing.get_context(
         "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else None
     )
-    with ProcessPoolExecutor(processes, mp_context=context) as pool:
-        chunk = max(1, len(contents) // (processes * _CHUNKS_A_PROCESS))
-        return list(pool.map(parse, contents, chunksize=chunk))
+    try:
+        with ProcessPoolExecutor(processes, mp_context=context) as pool:
+            chunk = max(1, len(contents) // (processes * _CHUNKS_A_PROCESS))
+            return list(pool.map(parse, contents, chunksize=chunk))
+    except (BrokenProcessPool, OSError):
+        # A machine that starts no processes, or ends them, still gets its answer.
+        return [parse(one) for one in contents]
 
 
 def parse(one: Content) -> Parsed:

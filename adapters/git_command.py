@@ -24,8 +24,8 @@ class GitError(Exception):
     """Git is not there, does not end, or says no; the text is its own."""
 
 
-def git(folder: Path, *arguments: str, allow_failure: bool = False) -> str:
-    """What git prints; nothing where it may fail and does.
+def git(folder: Path, *arguments: str, allow_failure: bool = False, asked: str = "") -> str:
+    """What git prints; nothing where it may fail and does. ``asked`` is what it reads.
 
     Raises:
         GitError: see there.
@@ -35,7 +35,7 @@ def git(folder: Path, *arguments: str, allow_failure: bool = False) -> str:
         run = subprocess.run(  # noqa: S603 (no shell; what is not ours is a folder's name)
             ["git", "-C", os.fspath(folder), *arguments],  # noqa: S607 (the one on the PATH, as for Terraform)
             env=environment | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"},
-            stdin=subprocess.DEVNULL,
+            input=asked.encode("utf-8", "surrogateescape"),
             capture_output=True,
             timeout=_LIMIT_SECONDS,
             check=False,

@@ -19,7 +19,9 @@ _NEWLINE = re.compile(r"\n")
 _BLANKS = re.compile(r"[ \t\r\n]*")
 _TEMPLATE = re.compile(r"(?<![$%])(?:\$\$|%%)*[$%]\{")
 _ESCAPES: Final = (("$${", "${"), ("%%{", "%{"))
-_DECODER: Final = json.JSONDecoder()
+_DECODER: Final = json.JSONDecoder(parse_int=str)
+"""Numbers are not looked at, and Python refuses to make one of very many digits."""
+_NULL: Final = "null"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ def read_json(text: str) -> tuple[Block, ...]:
         BrokenFileError: it is no JSON, or not what Terraform takes for configuration.
     """
     try:
-        document = json.loads(text)
+        document = _DECODER.decode(text)
     except json.JSONDecodeError as error:
         raise BrokenFileError(Trouble.BROKEN_JSON, f"it is no JSON: {error.msg}", error.lineno) from None
     except RecursionError:
@@ -96,7 +98,9 @@ class _Reader:
             yield from self._members(start)
 
     def _objects(self, member: _Member) -> Iterator[int]:
-        """Where the objects begin that a member's value is, or is a list of."""
+        """Where the objects begin that a member's value is, or is a list of; null is as if the member were not there."""
+        if self._text.startswith(_NULL, member.value_at):
+            return
         if self._text[member.value_at] != "[":
             self._check_object(member.value_at)
             yield member.value_at

@@ -15,17 +15,19 @@ from pins.calls import calls_of
 from pins.modules import package_of
 from records.errors import BundleError, ModuleSourceError
 from records.module_sources import masked_source
-from records.tracker import ModulePin
+from records.tracker import MOST_CHARACTERS, ModulePin
 
-_MOST_CHARACTERS: Final = 256
-_Ref = tuple[str, str | None]
+_MOST_CHARACTERS_OF_A_VERSION: Final = 256
+_CUT: Final = "…"
+_Ref = tuple[str, str | None, str | None]
 
 
 def read_modules(folder: Path) -> tuple[ModulePin, ...]:
     """The module calls of the root module in ``folder`` and those below, by name, without the secrets in their sources.
 
     Without a manifest there are none: Terraform writes it where a root module calls any. A commit that nobody can tell, and a
-    constraint that could not be read, are absent: a deploy is recorded all the same.
+    constraint that could not be read, are absent, and a source that is too long for a tracker is cut: a deploy is recorded all
+    the same.
 
     Raises:
         BundleError: the manifest cannot be read.
@@ -36,7 +38,7 @@ def read_modules(folder: Path) -> tuple[ModulePin, ...]:
         return tuple(_pin(module, commits.get(_ref(module)), constraints.get(module.name)) for module in modules)
     except ValidationError:
         raise BundleError(
-            f"{folder / MANIFEST}: a name, source or version is longer than a tracker holds. Shorten it."
+            f"{folder / MANIFEST}: a name or version is longer than a tracker holds. Shorten it."
         ) from None
 
 
@@ -44,9 +46,14 @@ def _pin(module: InstalledModule, commit: str | None, constraint: str | None) ->
     said = {"version": module.version, "constraint": constraint, "commit": commit}
     return ModulePin(
         name=module.name,
-        source=masked_source(module.source),
+        source=_fitting(masked_source(module.source)),
         **{name: value for name, value in said.items() if value is not None},
     )
+
+
+def _fitting(source: str) -> str:
+    """Ends in a sign that no version has, so that a ref that was cut is not taken for another one."""
+    return source if len(source) <= MOST_CHARACTERS else source[: MOST_CHARACTERS - len(_CUT)] + _CUT
 
 
 def _commits(folder: Path, modules: tuple[InstalledModule, ...]) -> Mapping[_Ref | None, str]:
@@ -67,13 +74,13 @@ def _commits(folder: Path, modules: tuple[InstalledModule, ...]) -> Mapping[_Ref
 
 
 def _ref(module: InstalledModule) -> _Ref | None:
-    """A repository and what is asked of it; None for what is not in git."""
+    """A repository, what is asked of it, and the depth, with which a branch goes before a tag; None for what is not in git."""
     try:
         source = parse_source(module.source)
     except ModuleSourceError:
         return None
     is_git = isinstance(source, PackageSource) and source.scheme is Scheme.GIT
-    return (package_of(source), source.ref) if is_git and isinstance(source, PackageSource) else None
+    return (package_of(source), source.ref, source.depth) if is_git and isinstance(source, PackageSource) else None
 
 
 def _constraints(folder: Path, modules: tuple[InstalledModule, ...]) -> Mapping[str, str]:
@@ -97,5 +104,5 @@ def _asked_for(caller: str, names: list[str], folders: Mapping[str, Path], root:
         return
     for call in calls_of(read_module(where)):
         version = (call.version or "").strip()
-        if call.name in names and version and len(version) <= _MOST_CHARACTERS:
+        if call.name in names and version and len(version) <= _MOST_CHARACTERS_OF_A_VERSION:
             yield f"{caller}.{call.name}" if caller else call.name, version

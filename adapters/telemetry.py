@@ -92,6 +92,7 @@ class OpenTelemetry:
             for version in module.versions:
                 dimensions = {
                     names.MODULE: module.module,
+                    names.MODULE_PACKAGE: module.package,
                     names.MODULE_PINNED_TO: version.pinned_to,
                     names.MODULE_FIRMNESS: version.firmness,
                 }

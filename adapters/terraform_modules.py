@@ -13,7 +13,7 @@ from typing import Final
 from pydantic import Field
 
 from adapters.terraform_json import DATA_FOLDER, LeftByTerraform, parsed
-from records.module_sources import masked_source
+from records.module_sources import holds_credential
 
 MODULES_FOLDER: Final = f"{DATA_FOLDER}/modules"
 MANIFEST: Final = f"{MODULES_FOLDER}/modules.json"
@@ -47,7 +47,7 @@ class InstalledModule:
 
     @property
     def has_secret(self) -> bool:
-        return masked_source(self.source) != self.source
+        return holds_credential(self.source)
 
 
 def installed_modules(folder: Path) -> tuple[InstalledModule, ...]:

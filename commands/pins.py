@@ -1,14 +1,17 @@
 """``trueup pins``: how firmly each module call is pinned, and where an estate has left its library."""
 
 import asyncio
+from collections.abc import Iterable
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, Annotated, Final
 
 import typer
 
-from adapters.configuration_folders import Wanted, read_configuration
-from adapters.git_repository import read_library
+from adapters.bootstrap import discard_stdout
+from adapters.configuration_folders import Wanted, read_configuration, repository_root
+from adapters.git_repository import commits_there, read_library
 from adapters.library_file import read_library_file
 from adapters.settings import Settings, load_settings
 from assembly.deployed_modules import Deployed, read_deployed
@@ -17,8 +20,10 @@ from commands.options import EstateOption, MarketsOption, OutputOption
 from commands.printing import opened, print_to, say_where
 from commands.writing import working
 from pins.audit import Audit, audit
+from pins.calls import ModuleCall, calls_of
 from pins.configuration import BlockKind, Configuration
-from pins.library import LibraryFile, library_of
+from pins.library import Library, LibraryFile, library_of
+from pins.refs import check_library, commits_named
 from pins.render.json import render_json
 from pins.render.markdown import render_markdown
 from pins.render.sarif import render_sarif
@@ -26,6 +31,7 @@ from pins.render.terminal import render_terminal
 
 EXAMPLE: Final = "Example: trueup pins stacks/ --library-file library.yaml --format sarif --output pins.sarif"
 _LIBRARY_FILE: Final = "library.yaml"
+_PIPE_CLOSED: Final = 141
 _MIB: Final = 1024 * 1024
 
 
@@ -95,7 +101,13 @@ def pins(
                 fetched=fetched,
                 max_bundle_bytes=settings.bundle_max_mib * _MIB,
             )
-        _write(found, format_, file)
+        try:
+            _write(found, format_, file)
+            file.flush()
+        except BrokenPipeError:
+            # Click would take it for a failure of the command; it is the end of whoever reads, as for `| head`.
+            discard_stdout()
+            raise typer.Exit(_PIPE_CLOSED) from None
     say_where(output)
     return found.exit_status
 
@@ -109,16 +121,40 @@ def _audit(
     fetched: bool,
     max_bundle_bytes: int,
 ) -> Audit:
-    repository = read_library(library) if library else None
     kinds = frozenset(BlockKind) if library_file else frozenset({BlockKind.MODULE})
     wanted = Wanted(fetched=fetched, kinds=kinds, max_bundle_bytes=max_bundle_bytes)
+    configuration = read_configuration(places, wanted) if places else Configuration()
+    for place in places:
+        if not _has_configuration(place, configuration):
+            typer.echo(f"{place}: there is no configuration in it", err=True)
     return audit(
-        read_configuration(places, wanted) if places else Configuration(),
+        configuration,
         deployed=deployed.calls,
         unread=deployed.unread,
         file=library_file,
-        library=library_of(repository, library_file.sources if library_file else ()) if repository else None,
+        library=_library(library, library_file, configuration, deployed.calls) if library else None,
     )
+
+
+def _library(
+    folder: Path, file: LibraryFile | None, configuration: Configuration, deployed: Iterable[ModuleCall]
+) -> Library:
+    """Raises:
+    ConfigurationError: it cannot be read, or cannot judge the calls.
+    """
+    calls = (*calls_of(configuration), *deployed)
+    library = library_of(read_library(folder), file.sources if file else ())
+    library = replace(library, commits=commits_there(folder, commits_named(calls, library)))
+    check_library(library, calls, configuration)
+    return library
+
+
+def _has_configuration(place: Path, configuration: Configuration) -> bool:
+    """Whether anything was found in a folder, which may have been named by its fault alone; a bundle tells of itself."""
+    top = place.resolve()
+    read = (Path(file.root, file.path) for file in configuration.files)
+    missed = (Path(repository_root(place), unread.path) for unread in configuration.unread)
+    return not place.is_dir() or any(path.is_relative_to(top) for paths in (read, missed) for path in paths)
 
 
 async def _deployed(folder: Path | None, settings: Settings, wanted: list[str]) -> Deployed:

@@ -14,6 +14,7 @@ from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from records.errors import ModuleSourceError
+from records.modules import is_local_source
 
 
 class Scheme(StrEnum):
@@ -51,7 +52,8 @@ class PackageSource:
     """A package to be fetched from elsewhere.
 
     ``host`` and ``path`` say where, in one spelling for all the ways in which the same repository can be reached: no scheme, no
-    user, no port that is the scheme's own, no ``.git``. ``arguments`` are those of the query but ``ref``, and may be secrets.
+    user, no port that is the scheme's own, no ``.git``, and no capitals where the host does not mind case. ``arguments`` are
+    those of the query but ``ref``, and may be secrets.
     """
 
     scheme: Scheme
@@ -82,6 +84,12 @@ _REGISTRY_NAME = re.compile(r"[0-9A-Za-z](?:[0-9A-Za-z_-]{0,62}[0-9A-Za-z])?")
 _REGISTRY_SYSTEM = re.compile(r"[0-9a-z]{1,64}")
 _REGISTRY_HOST = re.compile(r"[0-9a-z](?:[0-9a-z-]*[0-9a-z])?(?:\.[0-9a-z](?:[0-9a-z-]*[0-9a-z])?)+(?::[0-9]{1,5})?")
 _NO_REGISTRIES: Final = frozenset({"github.com", "bitbucket.org"})
+_AZURE_DEVOPS: Final = "dev.azure.com"
+_AZURE_DEVOPS_SSH: Final = frozenset({"ssh.dev.azure.com", "vs-ssh.visualstudio.com"})
+_WITHOUT_CASE: Final = frozenset({_AZURE_DEVOPS, "github.com"})
+"""Hosts that find a repository whatever the case of its name."""
+_NO_SCP_HOSTS: Final = frozenset({"http", "https", "ssh", "file"})
+"""What stands before the colon of a URL that was mistyped, and is no host."""
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80, "ssh": 22, "git": 9418}
 _URL_SCHEMES: Final = {
     "git": Scheme.GIT,
@@ -103,7 +111,7 @@ def parse_source(source: str) -> Source:
     """
     if not source or source != source.strip():
         raise ModuleSourceError("it is empty, or begins or ends with a blank")
-    if source.startswith(("./", "../", ".\\", "..\\")) or source in {".", ".."}:
+    if is_local_source(source):
         return LocalSource(normpath(source.replace("\\", "/")))
     return _registry(source) or _package(source)
 
@@ -189,8 +197,10 @@ def _place(address: str, getter: str | None) -> tuple[Scheme, str, str]:
             return Scheme.S3, host, rest
     # Terraform 1.11 takes no user but `git` here; its documentation has others.
     scp = _SCP.fullmatch(address)
-    if scp and (scp["user"] or getter == "git"):
-        return Scheme.GIT, scp["host"].lower(), scp["path"]
+    if scp and (scp["user"] or getter == "git") and scp["host"].lower() not in _NO_SCP_HOSTS:
+        host = scp["host"].lower()
+        # Azure DevOps escapes blanks in the addresses that it gives for ssh; elsewhere `%20` may be a folder's name.
+        return Scheme.GIT, host, unquote(scp["path"]) if host in _AZURE_DEVOPS_SSH else scp["path"]
     if getter in {"git", "hg"} and rest and "." in first:
         return _URL_SCHEMES[getter], first.lower(), rest
     raise ModuleSourceError("it has none of the forms that Terraform knows")
@@ -220,11 +230,12 @@ def _one_spelling(scheme: Scheme, host: str, path: str) -> tuple[str, str]:
     path = path.rstrip("/").removesuffix(".git")
     path = path if not host else path.strip("/")
     parts = path.split("/")
-    if host in {"ssh.dev.azure.com", "vs-ssh.visualstudio.com"} and len(parts) == 4 and parts[0] == "v3":
-        return "dev.azure.com", f"{parts[1]}/{parts[2]}/_git/{parts[3]}"
+    if host in _AZURE_DEVOPS_SSH and len(parts) == 4 and parts[0] == "v3":
+        host, parts = _AZURE_DEVOPS, [parts[1], parts[2], "_git", parts[3]]
     organisation, _, domain = host.partition(".")
     if domain == "visualstudio.com":
-        host, parts = "dev.azure.com", [organisation, *(part for part in parts if part != "DefaultCollection")]
-    if host == "dev.azure.com" and len(parts) == 3 and parts[1] == "_git":
+        host, parts = _AZURE_DEVOPS, [organisation, *(part for part in parts if part != "DefaultCollection")]
+    if host == _AZURE_DEVOPS and len(parts) == 3 and parts[1] == "_git":
         parts = [parts[0], parts[2], "_git", parts[2]]
-    return host, "/".join(parts)
+    path = "/".join(parts)
+    return host, path.casefold() if host in _WITHOUT_CASE else path

@@ -2,14 +2,15 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pins.calls import ModuleCall, calls_of
 from pins.configuration import Configuration, Unread
-from pins.firmness import Firmness, Pin, Reason
+from pins.firmness import Firmness
 from pins.forks import Fork, forks_in
 from pins.library import Library, LibraryFile
 from pins.moved import MovedTag, TagTally
+from pins.refs import resolved
 from pins.spread import ModuleInUse, SpreadTally
 from records.runs import EXIT_ALL_HEALTHY, EXIT_NEEDS_A_PERSON
 
@@ -52,7 +53,9 @@ def audit(
     library: Library | None = None,
 ) -> Audit:
     """What is to be said of a configuration and of what trackers tell; ``unread`` are the trackers that could not be read."""
-    calls = [_seen_by_the_library(call, library) for call in (*calls_of(configuration), *deployed)]
+    calls = [*calls_of(configuration), *deployed]
+    if library:
+        calls = [resolved(call, library) for call in calls]
     spread, tags = SpreadTally(), TagTally()
     spread.add(calls)
     tags.add(calls)
@@ -64,16 +67,6 @@ def audit(
         moved=tags.moved(library),
         unread=tuple(sorted((*configuration.unread, *unread), key=lambda one: (one.path, one.line or 0, one.trouble))),
     )
-
-
-def _seen_by_the_library(call: ModuleCall, library: Library | None) -> ModuleCall:
-    """What looks like a release's tag is a branch where the library's repository says so."""
-    if library is None or call.pin.reason is not Reason.VERSION_TAG or call.pin.pinned_to is None:
-        return call
-    module = call.module
-    if module is None or module.package not in library.packages or not library.is_branch(call.pin.pinned_to):
-        return call
-    return replace(call, pin=Pin(Reason.BRANCH, call.pin.pinned_to, call.pin.source))
 
 
 def _by_place(call: ModuleCall) -> tuple[str, str, int, str]:

@@ -10,6 +10,7 @@ from typing import Final
 from pins.configuration import Argument, Block, BlockKind, Configuration, ConfigurationFile, Origin
 from pins.firmness import NotLiteral, Pin, pin_as_deployed, pin_of
 from pins.modules import Module, module_of, version_of
+from pins.versions import Version, parse_version
 from records.module_sources import masked_source
 from records.modules import DeployedModule
 from records.names import tracker_blob
@@ -40,7 +41,7 @@ class ModuleCall:
     """A module call: its path (``keyvault``, ``keyvault.roles``), where it is, and how firmly it is pinned.
 
     ``source`` and ``version`` are as written, with the secrets in them masked; None where they are not there or not written
-    out. ``commit`` is what a tracker says that its ref was.
+    out. ``deployed_version`` is what a tracker says that a registry gave, ``commit`` what it says that a ref was.
     """
 
     name: str
@@ -48,6 +49,7 @@ class ModuleCall:
     source: str | None
     version: str | None
     pin: Pin
+    deployed_version: str | None = None
     commit: str | None = None
     is_fetched: bool = False
 
@@ -56,10 +58,23 @@ class ModuleCall:
         return module_of(self.pin)
 
     @property
+    def release(self) -> Version | None:
+        """The full version that is in use: the one that was deployed, else the one that it is pinned to."""
+        return parse_version(self._given) if self._given else version_of(self.pin)
+
+    @property
     def version_in_use(self) -> str:
-        """The version that it is pinned to, alike however it is written; else what it is pinned to, empty where to nothing."""
-        version = version_of(self.pin)
-        return str(version) if version else self.pin.pinned_to or ""
+        """The release, alike however it is written; else what it is pinned to, empty where to nothing."""
+        return str(self.release or self._given or self.pin.pinned_to or "")
+
+    @property
+    def commit_in_use(self) -> str | None:
+        """What a ref that is not pinned was when it was deployed; None where the pin tells, or nobody can."""
+        return self.commit.lower() if self.commit and self.pin.is_loose else None
+
+    @property
+    def _given(self) -> str | None:
+        return self.deployed_version if self.pin.is_by_version else None
 
 
 def calls_of(configuration: Configuration) -> Iterator[ModuleCall]:
@@ -94,8 +109,9 @@ def call_as_deployed(module: DeployedModule) -> ModuleCall:
             deployed_at=module.deployed_at,
         ),
         source=source,
-        version=module.version,
+        version=module.constraint,
         pin=pin,
+        deployed_version=module.version,
         commit=module.commit,
     )
 

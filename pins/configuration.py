@@ -76,6 +76,7 @@ class Trouble(StrEnum):
     TOO_LARGE = "too_large"
     UNREADABLE = "unreadable"
     SYMLINK_LOOP = "symlink_loop"
+    OUTSIDE_REPOSITORY = "outside_repository"
     MISSING_MODULE = "missing_module"
     UNREADABLE_TRACKER = "unreadable_tracker"
 

@@ -15,6 +15,7 @@ from pins.address import LocalSource, PackageSource, RegistrySource, Scheme, Sou
 from pins.constraints import Allowed, read_constraint
 from pins.versions import RefKind, read_ref
 from records.errors import ModuleSourceError
+from records.module_sources import MASK, masked_source
 
 
 class Firmness(StrEnum):
@@ -52,6 +53,7 @@ class Reason(StrEnum):
     OUTSIDE_REPOSITORY = "outside_repository"
     ABSOLUTE_PATH = "absolute_path"
     ARCHIVE = "archive"
+    NO_SUCH_REF = "no_such_ref"
     NOT_RECORDED = "not_recorded"
 
 
@@ -81,6 +83,7 @@ FIRMNESS_OF: Final[dict[Reason, Firmness]] = {
             Reason.OUTSIDE_REPOSITORY,
             Reason.ABSOLUTE_PATH,
             Reason.ARCHIVE,
+            Reason.NO_SUCH_REF,
             Reason.NOT_RECORDED,
         ),
         Firmness.UNKNOWN,
@@ -95,7 +98,7 @@ _LOOSE: Final = frozenset({Firmness.FLOATING, Firmness.UNKNOWN})
 class Pin:
     """Why a call is pinned as it is, and to what: one version, commit or checksum where it is hard, else as it is written.
 
-    ``source`` is None where the address could not be read.
+    ``source`` is None where the address could not be read. Neither it nor ``pinned_to`` holds a secret.
     """
 
     reason: Reason
@@ -134,14 +137,17 @@ _LATEST: Final = frozenset({"latest", "stable", "newest", "current"})
 def pin_of(source: Text, version: Text, *, folder: str | None = None) -> Pin:
     """How firmly a call with these arguments is pinned.
 
-    ``folder`` is that of the calling module, relative to the repository's root; None where nobody knows it any more.
+    ``folder`` is that of the calling module, relative to the repository's root; None where nobody knows it any more. A ref that
+    is masked is taken for a branch, since nobody could be told what it is.
     """
     if source is None:
         return Pin(Reason.NO_SOURCE)
     if isinstance(source, NotLiteral):
         return Pin(Reason.NOT_LITERAL)
     try:
-        address = parse_source(source)
+        # What Terraform refuses stays refused, whatever is left of it without its secrets.
+        parse_source(source)
+        address = parse_source(masked_source(source))
     except ModuleSourceError:
         return Pin(Reason.MALFORMED_SOURCE)
     match address:
@@ -152,7 +158,7 @@ def pin_of(source: Text, version: Text, *, folder: str | None = None) -> Pin:
         case PackageSource(scheme=Scheme.GIT | Scheme.MERCURIAL):
             return _of_ref(address, address.ref)
         case PackageSource(scheme=Scheme.OCI):
-            digest = address.argument("digest")
+            digest = _plain(address, "digest")
             return Pin(Reason.CHECKSUM, digest, address) if digest else _of_ref(address, address.ref)
         case PackageSource():
             return _of_archive(address)
@@ -209,11 +215,17 @@ def _of_ref(address: PackageSource, ref: str | None) -> Pin:
 
 def _of_archive(address: PackageSource) -> Pin:
     """Whoever owns the address can put another file there; go-getter checks a ``checksum`` that the address has."""
-    checksum = address.argument("checksum")
+    checksum = _plain(address, "checksum")
     if checksum and not checksum.startswith("file:"):
         return Pin(Reason.CHECKSUM, checksum, address)
     object_version = {Scheme.S3: "version", Scheme.GCS: "#"}.get(address.scheme)
-    generation = address.argument(object_version) if object_version else None
+    generation = _plain(address, object_version) if object_version else None
     if generation:
         return Pin(Reason.OBJECT_VERSION, generation, address)
     return Pin(Reason.ABSOLUTE_PATH if address.scheme is Scheme.FILE else Reason.ARCHIVE, None, address)
+
+
+def _plain(address: PackageSource, name: str) -> str | None:
+    """An argument that is told as it is written; what is masked says nothing of what is fetched."""
+    value = address.argument(name)
+    return None if value == MASK else value

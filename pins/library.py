@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from pins.address import PackageSource, Scheme, parse_source
 from pins.modules import Module, package_of
-from pins.versions import TAGS, RefKind, Version, read_ref
+from pins.versions import RefKind, Version, read_ref, tag_name
 from records.errors import ModuleSourceError
 
 
@@ -27,26 +27,30 @@ class LibraryFile:
 class LibraryRepository:
     """The library's git repository as it is now: the commit of each tag, the names of its branches, and where it is known.
 
-    ``root`` is the library's folder on this machine, which may be one of a repository that holds other things too; ``remotes``
-    are the addresses that the repository is known by.
+    ``root`` is the library's folder on this machine, ``top`` the repository's: another one where it holds other things too.
+    ``remotes`` are the addresses that the repository is known by. A shallow clone lacks what is before its few commits.
     """
 
     root: str
+    top: str
     tags: Mapping[str, str]
     branches: frozenset[str] = frozenset()
     remotes: tuple[str, ...] = ()
+    is_shallow: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Library:
     """The repository, the packages (`pins.modules.package_of`) that are this repository, and its releases.
 
-    ``versions`` are by the module's name in the tag, which is empty for tags that name none.
+    ``versions`` are by the module's name in the tag, which is empty for tags that name none. ``commits`` are those of the whole
+    commits that calls name which the repository has.
     """
 
     repository: LibraryRepository
     packages: frozenset[str]
     versions: Mapping[str, frozenset[Version]]
+    commits: frozenset[str] = frozenset()
 
     def releases(self, module: Module) -> frozenset[Version]:
         """The versions of a module that the library has tags of; none where it is of another package.
@@ -58,26 +62,23 @@ class Library:
         return self.versions.get(module.within) or self.versions.get("", frozenset())
 
     def commit(self, ref: str) -> str | None:
-        return self.repository.tags.get(ref.removeprefix(TAGS))
+        """The commit of the tag that a ref names; None where there is no such tag."""
+        return self.repository.tags.get(tag_name(ref))
 
     def is_branch(self, ref: str) -> bool:
-        return self.commit(ref) is None and ref in self.repository.branches
+        return ref in self.repository.branches
 
 
 def library_of(repository: LibraryRepository, sources: Iterable[str] = ()) -> Library:
     """The library that this repository is, under its own folder, its remotes, and the addresses that ``library.yaml`` gives."""
-    packages = {repository.root}
-    for address in (*repository.remotes, *sources):
-        package = package_at(address)
-        if package:
-            packages.add(package)
+    packages = map(package_at, (repository.root, repository.top, *repository.remotes, *sources))
     versions: dict[str, set[Version]] = defaultdict(set)
     for name in map(read_ref, repository.tags):
         if name.version and name.kind is RefKind.VERSION:
             versions[name.module or ""].add(name.version)
     return Library(
         repository=repository,
-        packages=frozenset(packages),
+        packages=frozenset(package for package in packages if package),
         versions={module: frozenset(found) for module, found in versions.items()},
     )
 

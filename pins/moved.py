@@ -13,7 +13,7 @@ from pins.configuration import Origin
 from pins.firmness import Reason
 from pins.library import Library
 from pins.modules import Module, package_of
-from pins.versions import TAGS
+from pins.versions import RefKind, read_ref, tag_name
 from records.plan_checks import stack_path
 
 
@@ -105,7 +105,10 @@ class TagTally:
 
 
 def _tag_of(call: ModuleCall) -> tuple[str, str] | None:
+    """The package and the tag that a call names, also one that the library has no more."""
     source = call.pin.source
-    if call.pin.reason is not Reason.VERSION_TAG or not isinstance(source, PackageSource) or not source.ref:
+    if call.pin.reason not in {Reason.VERSION_TAG, Reason.NO_SUCH_REF} or not isinstance(source, PackageSource):
         return None
-    return (package_of(source), source.ref.removeprefix(TAGS)) if source.scheme is Scheme.GIT else None
+    if source.scheme is not Scheme.GIT or not source.ref or read_ref(source.ref).kind is not RefKind.VERSION:
+        return None
+    return package_of(source), tag_name(source.ref)

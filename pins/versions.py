@@ -16,10 +16,14 @@ _VERSION = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 _WILDCARD = re.compile(r"v?(?:[0-9]+\.)+[x*]", re.IGNORECASE | re.ASCII)
-_BRANCHES: Final = frozenset({"release", "releases", "hotfix", "feature", "bugfix", "support"})
-"""Folders in which git-flow keeps its branches: ``release/1.2.3`` is a branch on which 1.2.3 is made."""
+_RELEASES: Final = frozenset({"release", "releases"})
+_WORK: Final = frozenset({"hotfix", "feature", "feat", "bugfix", "fix"})
+_BRANCHES: Final = _RELEASES | _WORK | {"support", "users", "renovate", "dependabot", "origin", "heads", "remotes"}
+"""Folders of branches: git-flow's (``release/1.2.3`` is a branch on which 1.2.3 is made), those of people and of the bots that
+update versions, and git's own."""
 _FULL_SEGMENTS: Final = 3
 TAGS: Final = "refs/tags/"
+_SHORT_TAGS: Final = "tags/"
 
 
 @total_ordering
@@ -88,9 +92,14 @@ class RefName:
     version: Version | None = None
 
 
+def tag_name(ref: str) -> str:
+    """The name of a tag without the folders that git knows tags by: ``refs/tags/v1.2.3`` and ``tags/v1.2.3`` are ``v1.2.3``."""
+    return ref.removeprefix(TAGS).removeprefix(_SHORT_TAGS)
+
+
 def read_ref(ref: str) -> RefName:
     """What the name of a ref says by itself: a full version, after a module's name or not, is taken for a release's tag."""
-    name = ref.removeprefix(TAGS)
+    name = tag_name(ref)
     if ref.startswith("refs/") and name == ref:
         return RefName(RefKind.OTHER)
     if name.lower().partition("/")[0] in _BRANCHES and "/" in name:
@@ -98,8 +107,11 @@ def read_ref(ref: str) -> RefName:
     for module, text in _candidates(name):
         version = parse_version(text)
         if version:
+            before = (module or "").lower()
+            if before in _WORK:
+                return RefName(RefKind.OTHER)
             kind = RefKind.VERSION if version.is_full else RefKind.PARTIAL_VERSION
-            return RefName(kind, None if (module or "").lower() in _BRANCHES else module, version)
+            return RefName(kind, None if before in _RELEASES else module, version)
         if _WILDCARD.fullmatch(text):
             return RefName(RefKind.PARTIAL_VERSION, module)
     return RefName(RefKind.OTHER)

@@ -1,5 +1,6 @@
 """What is said of a pin, a fork, a moved tag and a file that could not be read: one sentence each, in every format."""
 
+from datetime import datetime
 from typing import Final
 
 from pins.calls import ModuleCall
@@ -35,6 +36,7 @@ BECAUSE: Final[dict[Reason, str]] = {
     Reason.OUTSIDE_REPOSITORY: "it is a folder outside the repository, which no commit of it pins",
     Reason.ABSOLUTE_PATH: "it is a path of this machine",
     Reason.ARCHIVE: "it is an archive without a checksum, which its owner can replace",
+    Reason.NO_SUCH_REF: "the library has no such tag, branch or commit",
     Reason.NOT_RECORDED: "its tracker does not say which versions it allows",
 }
 
@@ -44,7 +46,13 @@ REMEDY_OF_A_MOVED_TAG: Final = "Find out who moved it and why; release what it i
 
 
 def of_call(call: ModuleCall) -> str:
-    return f"module {visible(call.name)} is {_NAMES[call.pin.firmness]}: {BECAUSE[call.pin.reason]}"
+    return f"module {visible(call.name)} is {_NAMES[call.pin.firmness]}: {why(call)}"
+
+
+def why(call: ModuleCall) -> str:
+    """Why it is as firm as it is, with the versions that it allows, which its source does not say."""
+    allowed = f", {visible(call.pin.pinned_to)}" if call.pin.is_by_version and call.pin.pinned_to else ""
+    return BECAUSE[call.pin.reason] + allowed
 
 
 def of_fork(fork: Fork) -> str:
@@ -52,14 +60,12 @@ def of_fork(fork: Fork) -> str:
 
 
 def of_moved(moved: MovedTag) -> str:
-    recorded = "; ".join(
-        f"{one.commit[:_SHORT_COMMIT]} for {named(one.stacks, one.stack_count)}" for one in moved.recorded
-    )
+    recorded = "; ".join(f"{short(one.commit)} for {named(one.stacks, one.stack_count)}" for one in moved.recorded)
     now = ""
     if moved.is_gone:
         now = ", and the library has it no more"
     elif moved.now:
-        now = f", and is {moved.now[:_SHORT_COMMIT]} in the library now"
+        now = f", and is {short(moved.now)} in the library now"
     return f"tag {visible(moved.tag)} was {recorded}{now}"
 
 
@@ -70,11 +76,27 @@ def of_unread(unread: Unread) -> str:
 
 
 def of_version(version: VersionInUse) -> str:
-    """``0.9.1: 2 stacks (de/app, fr/app), 3 releases behind, since 2026-03-01``."""
-    users = named(version.users, version.user_count)
-    behind = f", {releases(version.behind)} behind" if version.behind else ""
-    since = f", since {version.since:%Y-%m-%d}" if version.since else ""
-    return f"{visible(version.pinned_to) or 'no version'}: {users}{behind}{since}"
+    """``0.9.1: de/app, fr/app, 3 releases behind, since 2026-03-01``."""
+    return f"{version_name(version.pinned_to, version.commit)}: {use_of(version)}"
+
+
+def version_name(pinned_to: str, commit: str | None) -> str:
+    """``0.9.1``, or what is asked for instead and what that was: ``main at 0123456789ab``."""
+    name = visible(pinned_to) or "no version"
+    return f"{name} at {short(commit)}" if commit else name
+
+
+def use_of(version: VersionInUse) -> str:
+    return named(version.users, version.user_count) + distance(version.behind, version.since)
+
+
+def distance(behind: int | None, since: datetime | None) -> str:
+    """What follows the users of a version: how far it is behind, and since when it is used."""
+    return (f", {releases(behind)} behind" if behind else "") + (f", since {since:%Y-%m-%d}" if since else "")
+
+
+def short(commit: str) -> str:
+    return commit[:_SHORT_COMMIT]
 
 
 def releases(count: int) -> str:
@@ -85,10 +107,10 @@ def of_module(module: ModuleInUse) -> str:
     return f"{visible(module.module.name)} ({visible(module.module.package)})"
 
 
-def named(users: tuple[str, ...], count: int) -> str:
+def named(users: tuple[str, ...], count: int, *, most: int = MOST_NAMED) -> str:
     """The first few by name, and how many more there are."""
-    shown = ", ".join(visible(user) for user in users[:MOST_NAMED])
-    more = count - min(len(users), MOST_NAMED)
+    shown = ", ".join(visible(user) for user in users[:most])
+    more = count - min(len(users), most)
     return f"{shown} and {more:,} more" if more else shown
 
 

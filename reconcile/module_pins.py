@@ -1,13 +1,16 @@
 """Adds the module calls of deployed stacks up to what the report tells of pins. Holds modules and versions, not calls."""
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import Final
 
 from pins.calls import ModuleCall, call_as_deployed
 from pins.modules import Module
 from pins.moved import MovedTag, TagTally
 from pins.spread import ModuleInUse, SpreadTally
+from records.errors import StoreError
 from records.module_pins import (
     MOST_STACKS_NAMED,
     DeployedCommit,
@@ -19,7 +22,10 @@ from records.module_pins import (
 )
 from records.modules import DeployedModule
 from records.plan_checks import stack_path
+from records.ports import PinStore
+from records.results import Run
 
+_LOG: Final = logging.getLogger(__name__)
 _Reference = tuple[str, str, str, str]
 
 
@@ -56,20 +62,21 @@ class PinTally:
             loose=tuple(
                 LooseReference(
                     source=source,
-                    version=version or None,
+                    pinned_to=pinned_to or None,
                     firmness=firmness,
                     reason=reason,
                     stack_count=loose.count,
                     stacks=tuple(sorted(loose.stacks)),
                 )
-                for (source, version, firmness, reason), loose in sorted(self._loose.items())
+                for (source, pinned_to, firmness, reason), loose in sorted(self._loose.items())
             ),
             moved_tags=tuple(map(_moved, moved)),
         )
 
     def _add_loose(self, stack: str, calls: list[ModuleCall]) -> None:
         for reference in {
-            (call.source or "", call.version or "", str(call.pin.firmness), str(call.pin.reason)) for call in calls
+            (call.source or "", call.pin.pinned_to or "", str(call.pin.firmness), str(call.pin.reason))
+            for call in calls
         }:
             loose = self._loose.setdefault(reference, _Loose())
             loose.count += 1
@@ -92,6 +99,7 @@ class PinTally:
             versions=tuple(
                 ModuleVersion(
                     pinned_to=version.pinned_to,
+                    commit=version.commit,
                     firmness=str(version.firmness),
                     stack_count=version.user_count,
                     stacks=version.users,
@@ -111,3 +119,11 @@ def _moved(moved: MovedTag) -> DeployedMovedTag:
             DeployedCommit(commit=one.commit, stack_count=one.stack_count, stacks=one.stacks) for one in moved.recorded
         ),
     )
+
+
+async def keep_pins(store: PinStore, *, run: Run, pins: PinSummary) -> None:
+    """Keeps what a run tells of pins. What cannot be kept is logged and no problem: pins change no run's exit status."""
+    try:
+        await store.save_pins(run=run, pins=pins)
+    except StoreError as error:
+        _LOG.warning("module pins of run %s are not kept, its reports have them: %s", run.run_id, error)

@@ -8,6 +8,7 @@ from lanes.retention import prune_old_runs
 from reconcile.estate import reconcile_side_by_side
 from reconcile.estate_tally import EstateTally, of_the_estate
 from reconcile.market import MarketReconciler
+from reconcile.module_pins import keep_pins
 from records.errors import StoreError
 from records.faults import RecordKind
 from records.names import is_market_key
@@ -84,7 +85,7 @@ async def _keep_run(
     try:
         await runs.save_run(row=row)
         if pins and summary.pins:
-            await pins.save_pins(run=reconciler.run, pins=summary.pins)
+            await keep_pins(pins, run=reconciler.run, pins=summary.pins)
         await prune_old_runs(runs, work, pins=pins, started_before=reconciler.rules.oldest_kept(row.started_at))
     except StoreError as error:
         tally.add_problems([of_the_estate(error, RecordKind.RESULTS)])

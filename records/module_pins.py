@@ -13,11 +13,12 @@ _FROZEN: Final = ConfigDict(frozen=True, extra="ignore")
 
 
 class ModuleVersion(BaseModel):
-    """A version of a module in use. ``firmness`` and ``behind`` are those of `pins`; ``stacks`` are the first few of them."""
+    """A version of a module in use, told as `pins.spread.VersionInUse` is; ``stacks`` are the first few of them."""
 
     model_config = _FROZEN
 
     pinned_to: str
+    commit: str | None = None
     firmness: str
     stack_count: int
     stacks: tuple[str, ...] = ()
@@ -52,13 +53,13 @@ class DeployedModulePins(BaseModel):
 class LooseReference(BaseModel):
     """A reference that is not pinned, as far as anybody can tell, and the stacks that were deployed with it.
 
-    ``source`` and ``version`` are as the trackers have them, ``reason`` is one of `pins.firmness`.
+    ``pinned_to`` is what it asks for: a branch, or the versions that it allows. ``reason`` is one of `pins.firmness`.
     """
 
     model_config = _FROZEN
 
     source: str
-    version: str | None = None
+    pinned_to: str | None = None
     firmness: str
     reason: str
     stack_count: int

@@ -22,6 +22,15 @@ class DeployedModule(BaseModel):
     deployed_at: UtcTime | None = None
 
 
+def is_local_source(source: str) -> bool:
+    """Whether a source is a folder beside the module that calls it.
+
+    Source: https://developer.hashicorp.com/terraform/language/modules/sources#local-paths, and hashicorp/terraform
+    ``internal/getmodules/moduleaddrs``, by which ``.`` and ``..`` alone are local too, and so are the backslashes of Windows.
+    """
+    return source.startswith(("./", "../", ".\\", "..\\")) or source in {".", ".."}
+
+
 def deployed_modules(tracker: TrackerRecord) -> tuple[DeployedModule, ...]:
     """Those that came from elsewhere: a folder of the same repository has no version of its own."""
     return tuple(
@@ -36,5 +45,5 @@ def deployed_modules(tracker: TrackerRecord) -> tuple[DeployedModule, ...]:
             deployed_at=tracker.deployed_at,
         )
         for module in tracker.modules or ()
-        if not module.source.startswith(("./", "../"))
+        if not is_local_source(module.source)
     )

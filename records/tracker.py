@@ -12,7 +12,8 @@ from records.names import tracker_blob
 from records.registry import BlobName, Serial, StateLocation
 from records.timestamps import UtcTime
 
-LongText = Annotated[str, StringConstraints(max_length=2048)]
+MOST_CHARACTERS: Final = 2_048
+LongText = Annotated[str, StringConstraints(max_length=MOST_CHARACTERS)]
 Md5Hex = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{32}$", to_lower=True)]
 Sha256Hex = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$", to_lower=True)]
 
@@ -53,7 +54,7 @@ class ModulePin(RecordModel):
 
     ``name`` is the call's path, ``keyvault`` in the root module and ``keyvault.roles`` in that one. ``version`` is what a
     registry gave for it, ``constraint`` what was asked for. ``commit`` is what the source's ref was in git when it was
-    deployed, which tells a tag that was moved since.
+    deployed, which tells a tag that was moved since. A ``source`` longer than `MOST_CHARACTERS` is cut, and ends in ``…``.
     """
 
     name: LongText

@@ -18,7 +18,7 @@ SCHEMA_VERSION: Final = 1
 
 
 def render_json(audit: Audit) -> Iterator[str]:
-    """Chunks of one JSON object; an item of a list is a line."""
+    """Chunks of one JSON object; an item of a list is a line. ASCII alone, as a lone surrogate is no UTF-8."""
     counts = {str(firmness): audit.counts[firmness] for firmness in Firmness}
     yield f'{{"schema_version": {SCHEMA_VERSION},\n"exit_status": {audit.exit_status},\n"counts": {json.dumps(counts)}'
     yield from _listed("calls", map(_call, audit.calls))
@@ -45,7 +45,7 @@ def _listed(name: str, items: Iterator[dict[str, JsonValue]]) -> Iterator[str]:
     yield f',\n"{name}": ['
     separator = "\n"
     for item in items:
-        yield separator + json.dumps(item, ensure_ascii=False)
+        yield separator + json.dumps(item)
         separator = ",\n"
     yield "\n]"
 
@@ -72,6 +72,7 @@ def _call(call: ModuleCall) -> dict[str, JsonValue]:
         "firmness": str(call.pin.firmness),
         "reason": str(call.pin.reason),
         "pinned_to": call.pin.pinned_to,
+        "deployed_version": call.deployed_version,
         "commit": call.commit,
         "is_fetched": call.is_fetched,
     }
@@ -81,10 +82,12 @@ def _module(module: ModuleInUse) -> dict[str, JsonValue]:
     return {
         "module": module.module.name,
         "package": module.module.package,
+        "within": module.module.within,
         "newest": module.newest,
         "versions": [
             {
                 "pinned_to": version.pinned_to,
+                "commit": version.commit,
                 "firmness": str(version.firmness),
                 "behind": version.behind,
                 "since": format_utc(version.since) if version.since else None,

@@ -21,6 +21,7 @@ from pins.audit import Audit
 from pins.calls import Place
 from pins.configuration import Origin
 from pins.firmness import Firmness
+from records.spelling import visible
 from records.version import VERSION
 
 SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -40,23 +41,58 @@ class Rule(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class _Described:
+    """``meaning`` is why it matters; ``uri`` a page for whoever sees it in a repository that has none of trueup's own."""
+
     level: str
     title: str
+    meaning: str
     remedy: str
+    uri: str
 
 
+_TERRAFORM: Final = "https://developer.hashicorp.com/terraform/language"
 RULES: Final[dict[Rule, _Described]] = {
-    Rule.FLOATING_PIN: _Described("error", "A module call floats", wording.REMEDY_OF_A_LOOSE_PIN),
-    Rule.UNKNOWN_PIN: _Described("error", "A module call is not known to be pinned", wording.REMEDY_OF_A_LOOSE_PIN),
-    Rule.FORKED_RESOURCE: _Described(
-        "error", "A resource is defined outside the library that owns its type", wording.REMEDY_OF_A_FORK
+    Rule.FLOATING_PIN: _Described(
+        "error",
+        "A module call floats",
+        "What is deployed changes with the next commit or release of the module, with no pull request here.",
+        wording.REMEDY_OF_A_LOOSE_PIN,
+        f"{_TERRAFORM}/modules/sources#selecting-a-revision",
     ),
-    Rule.MOVED_TAG: _Described("error", "A tag is another commit than was deployed", wording.REMEDY_OF_A_MOVED_TAG),
+    Rule.UNKNOWN_PIN: _Described(
+        "error",
+        "A module call is not known to be pinned",
+        "Nobody can tell from the configuration which version of the module is deployed.",
+        wording.REMEDY_OF_A_LOOSE_PIN,
+        f"{_TERRAFORM}/modules/sources",
+    ),
+    Rule.FORKED_RESOURCE: _Described(
+        "error",
+        "A resource is defined outside the library that owns its type",
+        "What is defined in two places diverges: a fix of the library's module never reaches this one.",
+        wording.REMEDY_OF_A_FORK,
+        f"{_TERRAFORM}/modules",
+    ),
+    Rule.MOVED_TAG: _Described(
+        "error",
+        "A tag is another commit than was deployed",
+        "The same version is other code than the one that people approved.",
+        wording.REMEDY_OF_A_MOVED_TAG,
+        "https://git-scm.com/docs/git-tag#_on_re_tagging",
+    ),
     Rule.BEHIND_NEWEST: _Described(
-        "note", "A newer version of the module is in use", "Take the newer version, by a pull request of its own."
+        "note",
+        "A newer version of the module is in use",
+        "Others of the estate use a newer version of the module: this one is yet to follow.",
+        "Take the newer version, by a pull request of its own.",
+        f"{_TERRAFORM}/block/module#version",
     ),
     Rule.UNREAD_FILE: _Described(
-        "error", "A file could not be read", "Mend the file: nobody knows what it calls until then."
+        "error",
+        "A file could not be read",
+        "Whatever it calls or defines was not looked at.",
+        "Mend the file: nobody knows what it calls until then.",
+        f"{_TERRAFORM}/files",
     ),
 }
 
@@ -71,7 +107,7 @@ class _Result:
 
 
 def render_sarif(audit: Audit) -> Iterator[str]:
-    """One SARIF log with one run."""
+    """One SARIF log with one run, in ASCII: a name may hold what UTF-8 cannot spell."""
     rules = list(RULES)
     results = sorted(_results(audit), key=lambda one: (one.path, one.line or 0, one.rule, one.message))
     run: dict[str, JsonValue] = {
@@ -87,7 +123,7 @@ def render_sarif(audit: Audit) -> Iterator[str]:
         "invocations": [{"executionSuccessful": True, "toolExecutionNotifications": list(_notifications(audit))}],
         "results": [_result(result, rules) for result in results],
     }
-    yield json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False) + "\n"
+    yield json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2) + "\n"
 
 
 def _results(audit: Audit) -> Iterator[_Result]:
@@ -116,7 +152,10 @@ def _behind(audit: Audit) -> Iterator[_Result]:
         found = behind.get((call.module, call.version_in_use)) if call.module else None
         if found:
             releases, newest = found
-            message = f"module {call.name} is {wording.releases(releases)} behind the newest in use, {newest}"
+            message = (
+                f"module {visible(call.name)} is {wording.releases(releases)} behind the newest in use, "
+                f"{visible(newest or '')}"
+            )
             yield from _at(call.place, Rule.BEHIND_NEWEST, message)
 
 
@@ -136,7 +175,9 @@ def _rule(rule: Rule) -> JsonValue:
     return {
         "id": str(rule),
         "shortDescription": {"text": described.title},
-        "help": {"text": f"{described.remedy} See {wording.DOCUMENT}."},
+        "fullDescription": {"text": described.meaning},
+        "help": {"text": f"{described.meaning} {described.remedy}"},
+        "helpUri": described.uri,
         "defaultConfiguration": {"level": described.level},
     }
 

@@ -10,6 +10,7 @@ from lanes.messages import FailRequest, FinishRequest
 from lanes.planning import read_plan
 from lanes.retention import prune_old_runs
 from reconcile.estate_tally import EstateTally, of_the_estate
+from reconcile.module_pins import keep_pins
 from reconcile.render.html import render_html
 from reconcile.render.json import render_json
 from reconcile.render.markdown import render_markdown
@@ -18,12 +19,10 @@ from reconcile.service.service import Service
 from records.engine import RunRequest
 from records.errors import StoreError
 from records.faults import Fault, FaultCode, RecordKind
-from records.module_pins import PinSummary
 from records.names import registry_blob
 from records.plans import Plan
 from records.ports import Spool
 from records.report import WHOLE_ESTATE, Problem, Report
-from records.results import Run
 from records.runs import RunRow, RunStatus
 
 _LOG: Final = logging.getLogger(__name__)
@@ -48,7 +47,7 @@ async def finish_run(service: Service, request: FinishRequest) -> RunRow:
         tally, plan = await _add_up(service, request, spool)
         if asked.scope.is_whole_estate:
             await tally.find_unregistered_states(service.records)
-            tally.add_problems(await _save_pins(service, asked.run, tally.add_up_pins()))
+            await keep_pins(service.pins, run=asked.run, pins=tally.add_up_pins())
         finished_at = service.clock()
         report = Report(summary=tally.summary(run=asked.run, finished_at=finished_at), results=spool)
         kept, problems = await _save_reports(service, asked, report)
@@ -123,15 +122,6 @@ async def _save_reports(service: Service, asked: RunRequest, report: Report) -> 
         except StoreError as error:
             problems.append(of_the_estate(error, RecordKind.RESULTS))
     return tuple(kept), problems
-
-
-async def _save_pins(service: Service, run: Run, pins: PinSummary) -> list[Problem]:
-    """What cannot be kept is a problem, as with reports; what the pins are is none."""
-    try:
-        await service.pins.save_pins(run=run, pins=pins)
-    except StoreError as error:
-        return [of_the_estate(error, RecordKind.RESULTS)]
-    return []
 
 
 def _lazily(render: Callable[[Report], Iterator[str]], report: Report) -> Iterator[str]:

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from adapters.azure_pins import rows_of
 from adapters.folder_pins import FolderPinStore
 from records.module_pins import (
+    MOST_STACKS_NAMED,
     DeployedCommit,
     DeployedModulePins,
     DeployedMovedTag,
@@ -14,6 +16,7 @@ from records.module_pins import (
     ModuleVersion,
     PinSummary,
 )
+from records.names import is_market_key
 from records.ports import PinStore
 from tests.contract_worlds import BACKENDS, run
 from tests.estates import delete_tables, open_azure_stores
@@ -103,8 +106,69 @@ async def test_pruning_a_run_leaves_the_others(store: PinStore) -> None:
     assert await store.pins(run_id=run(2).run_id) == summary()
 
 
-async def test_a_module_of_very_many_versions_still_fits(store: PinStore) -> None:
-    await store.save_pins(run=run(1), pins=summary(modules=1, versions=2_000))
+MARKET = "/".join(["m" * 63] * 6)
+"""As long as a market's key is, but for ten characters; a stack's name has 63 at most."""
+STACKS = tuple(f"{MARKET}/{number:03d}/{'s' * 63}" for number in range(MOST_STACKS_NAMED))
+LONGEST = "ü" * 2_000
+
+
+@pytest.mark.parametrize("pinned_to", ["1.0.{}", "branch-{}-" + LONGEST], ids=["versions", "branches"])
+async def test_a_module_of_very_many_versions_and_the_longest_names_still_fits(store: PinStore, pinned_to: str) -> None:
+    versions = tuple(
+        ModuleVersion(pinned_to=pinned_to.format(number), firmness="hard", stack_count=1_000, stacks=STACKS)
+        for number in range(500)
+    )
+    modules = tuple(
+        DeployedModulePins(
+            module=f"{number:03d}{LONGEST}", package=LONGEST, within=LONGEST, stack_count=500_000, versions=versions
+        )
+        for number in range(40)
+    )
+    await store.save_pins(run=run(1), pins=PinSummary(modules=modules))
     found = await store.pins(run_id=run(1).run_id)
     assert found
-    assert len(found.modules[0].versions) >= 20
+    assert [one.stack_count for one in found.modules] == [500_000] * 40
+    kept = found.modules[0].versions
+    assert [one.pinned_to for one in kept] == [one.pinned_to for one in versions[: len(kept)]]
+    assert len(kept) >= (20 if pinned_to == "1.0.{}" else 1)
+
+
+async def test_a_tag_that_was_moved_over_very_many_commits_still_fits(store: PinStore) -> None:
+    recorded = tuple(DeployedCommit(commit=f"{number:040x}", stack_count=1_000, stacks=STACKS) for number in range(500))
+    loose = tuple(
+        LooseReference(
+            source=f"{number}{LONGEST}",
+            pinned_to=LONGEST,
+            firmness="floating",
+            reason="branch",
+            stack_count=9,
+            stacks=STACKS,
+        )
+        for number in range(40)
+    )
+    moved = DeployedMovedTag(package=LONGEST, tag="kv/v1.0.0", recorded=recorded)
+    await store.save_pins(run=run(1), pins=PinSummary(moved_tags=(moved,), loose=loose))
+    found = await store.pins(run_id=run(1).run_id)
+    assert found
+    (kept,) = found.moved_tags
+    assert len(kept.recorded) >= 20
+    assert [one.commit for one in kept.recorded] == [one.commit for one in recorded[: len(kept.recorded)]]
+    assert set(found.loose) == set(loose)
+
+
+def test_what_is_kept_of_a_long_row_is_the_most_that_fits() -> None:
+    def module(versions: int, stacks: int) -> DeployedModulePins:
+        version = ModuleVersion(pinned_to="1.0.0", firmness="hard", stack_count=90, stacks=STACKS[:stacks])
+        return DeployedModulePins(module="kv", package="x/y", stack_count=90, versions=(version,) * versions)
+
+    def kept(given: DeployedModulePins) -> DeployedModulePins:
+        (row,) = rows_of(PinSummary(modules=(given,)))
+        assert (row["versions"], row["stacks"]) == (len(given.versions), 90)
+        return DeployedModulePins.model_validate_json(row["row"])
+
+    assert is_market_key(STACKS[0].rpartition("/")[0])
+    assert kept(module(5, 10)) == module(5, 10)
+    assert kept(module(12, 10)) == module(12, 3)
+    assert kept(module(30, 10)) == module(20, 3)
+    longest = module(30, 0).model_copy(update={"package": "p" * 28_800})
+    assert kept(longest) == longest.model_copy(update={"versions": longest.versions[:5]})

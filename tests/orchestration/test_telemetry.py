@@ -301,6 +301,7 @@ class TestARun:
             "1.43.0": 1,
             "1.44.0": 1,
         }
+        assert watched.sums("trueup.module.stacks", "trueup.module.package") == {"example.com/modules": 3}
         [run] = watched.events("trueup.run")
         assert run["trueup.run.modules"] == 1
 

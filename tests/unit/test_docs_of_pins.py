@@ -83,7 +83,8 @@ def test_every_field_of_the_daily_report_is_documented() -> None:
 def test_the_example_of_the_librarys_file_is_one(tmp_path: Path) -> None:
     (block,) = re.findall(r"```yaml\n(.*?)```", text_of("docs/pins.md"), re.DOTALL)
     (tmp_path / "library.yaml").write_text(block, encoding="utf-8")
-    run = trueup("pins", "docs", "--library-file", str(tmp_path / "library.yaml"))
+    (tmp_path / "main.tf").write_text("", encoding="utf-8")
+    run = trueup("pins", str(tmp_path), "--library-file", str(tmp_path / "library.yaml"))
     assert (run.returncode, run.stderr) == (0, "")
 
 
@@ -162,6 +163,39 @@ def test_a_snippet_fails_a_pull_request_on_a_floating_pin_and_shows_it_at_its_li
     assert "::error" not in passed.stdout
     broken = run_audit(file, repository, tmp_path / "third", PINS_LIBRARY_FILE="nowhere.yaml")
     assert broken.returncode == 1
+
+
+@needs_jq
+@pytest.mark.parametrize(
+    ("file", "shown"),
+    [
+        (GITHUB, "file=stäcks 100%25/d%2Ce/ключ-\N{KEY}.tf,line=2::"),
+        (AZURE_DEVOPS, "sourcepath=stäcks 100%AZP25/d,e/ключ-\N{KEY}.tf;linenumber=2]"),
+    ],
+)
+def test_a_snippet_names_the_file_as_the_repository_does(file: str, shown: str, tmp_path: Path) -> None:
+    repository = tmp_path / "repository"
+    main = repository / "stäcks 100%" / "d,e" / "ключ-\N{KEY}.tf"
+    main.parent.mkdir(parents=True)
+    (repository / ".git").mkdir()
+    main.write_text('module "kv" {\n  source = "git::https://example.com/m?ref=main"\n}\n', encoding="utf-8")
+    found = run_audit(file, repository, tmp_path / "work")
+    assert shown in found.stdout
+
+
+@needs_jq
+def test_azure_devops_publishes_what_was_written_alone(tmp_path: Path) -> None:
+    document = yaml.safe_load((ROOT / "docs" / "pipelines" / AZURE_DEVOPS).read_text(encoding="utf-8"))
+    (publish,) = [step for step in document["steps"] if "publish" in step]
+    (variable,) = re.findall(r"\$\((\w+)\)", publish["publish"])
+    assert publish["condition"] == f"and(succeededOrFailed(), ne(variables['{variable}'], ''))"
+    (tmp_path / "repository" / ".git").mkdir(parents=True)
+    (tmp_path / "repository" / "main.tf").write_text("", encoding="utf-8")
+    setting = f"##vso[task.setvariable variable={variable}]"
+    written = run_audit(AZURE_DEVOPS, tmp_path / "repository", tmp_path / "first")
+    assert f"{setting}{tmp_path}/first/pins.sarif\n" in written.stdout
+    broken = run_audit(AZURE_DEVOPS, tmp_path / "repository", tmp_path / "second", PINS_LIBRARY_FILE="nowhere.yaml")
+    assert (broken.returncode, setting in broken.stdout) == (1, False)
 
 
 @pytest.mark.parametrize("file", [GITHUB, AZURE_DEVOPS])

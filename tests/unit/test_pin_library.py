@@ -14,7 +14,9 @@ SOURCE = "git::ssh://git@example.com/modules"
 
 
 def library(*tags: str) -> LibraryRepository:
-    return LibraryRepository(root="/srv/modules", tags=dict.fromkeys(tags, "a" * 40), remotes=(REMOTE,))
+    return LibraryRepository(
+        root="/srv/modules", top="/srv/modules", tags=dict.fromkeys(tags, "a" * 40), remotes=(REMOTE,)
+    )
 
 
 @pytest.mark.parametrize(

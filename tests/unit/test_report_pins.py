@@ -1,21 +1,27 @@
 """Module pins in the daily report: from the trackers that a run reads, in every format, in the table, and in no verdict."""
 
 import json
+from datetime import timedelta
 from typing import Any, Final
 
 import pytest
 
 from lanes.messages import FinishRequest, ItemRequest
+from reconcile.market import MarketReconciler
 from reconcile.module_pins import PinTally
+from reconcile.render.pins import loose_of, version_of
+from reconcile.run import RunProgress, reconcile_estate
 from reconcile.service.checking import reconcile_market
 from reconcile.service.finishing import finish_run
 from reconcile.service.planning import plan_run
 from records.errors import StoreUnavailableError
-from records.faults import RecordKind
 from records.module_pins import MOST_STACKS_NAMED, PinSummary
 from records.modules import DeployedModule
+from records.results import Run
 from records.runs import RunRow, Scope
-from tests.estates import put_healthy_market, put_tracker
+from tests.contract_worlds import reconciled
+from tests.estates import RULES, put_healthy_market, put_tracker
+from tests.fakes import MemoryPinStore, MemoryRunStore
 from tests.fakes_service import DAILY, ServiceBench, request_of
 
 SOURCE: Final = "git::https://dev.azure.com/contoso/platform/_git/modules"
@@ -111,13 +117,66 @@ async def test_a_run_over_a_part_of_the_estate_tells_none(bench: ServiceBench) -
     assert await bench.pins.pins(run_id=DAILY.run_id) is None
 
 
-async def test_pins_that_cannot_be_kept_are_a_problem_and_cost_no_report(bench: ServiceBench) -> None:
-    bench.pins.refuse("save_pins", StoreUnavailableError("reconcilepins", "503 ServerBusy"))
+NOW: Final = DAILY.started_at
+REFUSED: Final = StoreUnavailableError("reconcilepins", "503 ServerBusy")
+
+
+async def test_pins_that_cannot_be_kept_are_logged_and_cost_neither_report_nor_status(
+    bench: ServiceBench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.pins.refuse("save_pins", REFUSED)
     row = await run_through(bench)
-    (told,) = bench.telemetry.told
-    assert told.summary
-    assert [(one.record, one.blob) for one in told.summary.problems] == [(RecordKind.RESULTS, "reconcilepins")]
-    assert (row.exit_status, told.summary.pins is not None) == (2, True)
+    assert (row.exit_status, row.problem_count) == (0, 0)
+    assert pins_of(bench).spread
+    assert "Module pins" in bench.reports.read("latest.md")
+    assert [record.name for record in caplog.records if DAILY.run_id in record.message] == ["reconcile.module_pins"]
+    assert "reconcilepins: 503 ServerBusy" in caplog.text
+
+
+async def test_on_a_terminal_pins_that_cannot_be_kept_leave_no_old_run_unpruned(bench: ServiceBench) -> None:
+    old = Run.named_by(NOW - timedelta(days=900))
+    runs, pins = MemoryRunStore(RunRow), MemoryPinStore()
+    await runs.save_run(row=reconciled(old))
+    pins.refuse("save_pins", REFUSED)
+    reconciler = MarketReconciler(
+        records=bench.service().records, results=None, run=Run.named_by(NOW), rules=RULES, clock=lambda: NOW
+    )
+    progress = RunProgress(on_markets=lambda _: None, on_outcome=lambda _: None)
+    summary = await reconcile_estate(reconciler, runs=runs, pins=pins, wanted=(), width=2, progress=progress)
+    assert (summary.exit_status, summary.problems) == (0, ())
+    assert await runs.run(run_id=old.run_id) is None
+
+
+def deployed(market: str, **call: Any) -> list[DeployedModule]:
+    return [DeployedModule.model_validate({"market": market, "stack": "network", "name": "c"} | call)]
+
+
+def test_a_range_is_one_reference_and_the_versions_that_it_came_to_are_its_spread() -> None:
+    tally = PinTally()
+    for market, version in (("de", "1.2.0"), ("fr", "1.9.3"), ("uk", "1.9.3")):
+        tally.add(deployed(market, source="registry.terraform.io/a/b/c", constraint="~> 1.2", version=version))
+    found = tally.summary()
+    (loose,) = found.loose
+    assert (loose.pinned_to, loose.stack_count) == ("~> 1.2", 3)
+    assert loose_of(loose).startswith("version range, ~> 1.2: 3 stacks (de/network, ")
+    (module,) = found.spread
+    assert (module.newest, module.most_behind) == ("1.9.3", 1)
+    assert [(one.pinned_to, one.stacks, one.behind, one.firmness) for one in module.versions] == [
+        ("1.9.3", ("fr/network", "uk/network"), 0, "floating"),
+        ("1.2.0", ("de/network",), 1, "floating"),
+    ]
+
+
+def test_a_branch_is_in_use_as_the_commits_that_were_deployed_of_it() -> None:
+    tally = PinTally()
+    for market, commit in (("de", OLD), ("fr", NEW), ("uk", NEW.upper())):
+        tally.add(deployed(market, source=f"{SOURCE}?ref=main", commit=commit))
+    (module,) = tally.summary().spread
+    assert [(one.pinned_to, one.commit, one.stack_count) for one in module.versions] == [
+        ("main", OLD, 1),
+        ("main", NEW, 2),
+    ]
+    assert [version_of(one) for one in module.versions] == [f"main at {OLD[:12]}", f"main at {NEW[:12]}"]
 
 
 async def test_an_end_that_is_delivered_twice_tells_the_same(bench: ServiceBench) -> None:

@@ -13,7 +13,7 @@ from adapters.terraform_backend import AzurermBackend, LocalBackend, OtherBacken
 from adapters.terraform_modules import installed_modules, manifest_of
 from adapters.terraform_secrets import is_state_or_plan
 from records.errors import BundleError
-from records.module_sources import masked_source
+from records.module_sources import holds_credential, masked_source
 from records.tracker import ModulePin
 
 SECRET = "s3cr3t"
@@ -95,8 +95,8 @@ def test_a_manifest_that_cannot_be_read_says_what_to_run_and_shows_nothing_of_it
     assert SECRET not in str(raised.value)
 
 
-def test_a_source_too_long_for_a_tracker_is_an_error_that_does_not_show_it(tmp_path: Path) -> None:
-    put_modules(tmp_path, {"Key": "a", "Source": SECRET * 1000, "Dir": "a"})
+def test_a_name_too_long_for_a_tracker_is_an_error_that_shows_no_source(tmp_path: Path) -> None:
+    put_modules(tmp_path, {"Key": "a" * 5000, "Source": f"git::https://{SECRET}@h/r", "Dir": "a"})
     with pytest.raises(BundleError, match="longer than a tracker holds") as raised:
         read_modules(tmp_path)
     assert SECRET not in str(raised.value)
@@ -123,6 +123,31 @@ def test_a_source_too_long_for_a_tracker_is_an_error_that_does_not_show_it(tmp_p
         ),
         pytest.param(f"https://h/m.zip?sv=1&sig={SECRET}", "https://h/m.zip?sv=***&sig=***", id="a signed URL"),
         pytest.param(f"https://h/m.zip?{SECRET}", "https://h/m.zip?***", id="a query that is only a token"),
+        pytest.param(f"https://h/m.zip?ref={SECRET}", "https://h/m.zip?ref=***", id="a ref of no repository"),
+        pytest.param(
+            f"git::https://u:p/{SECRET}@h/r?ref=v1", "git::https://***@h/r?ref=v1", id="a slash in the password"
+        ),
+        pytest.param(f"git::https://u:p?{SECRET}@h/r", "git::https://***@h/r", id="a question mark in the password"),
+        pytest.param(f"git::https://u:{SECRET}/r", "git::https://u:***/r", id="a password before no host"),
+        pytest.param(f"git::https:/u:{SECRET}@h/r", "git::https:/***@h/r", id="a slash that is missing"),
+        pytest.param(f"https:u:{SECRET}@h/r", "https:***@h/r", id="both slashes missing"),
+        pytest.param(f"u:{SECRET}@github.com/o/r", "***@github.com/o/r", id="no scheme"),
+        pytest.param(f"git::{SECRET}@github.com:o/r", "git::***@github.com:o/r", id="a token as the user of scp"),
+        pytest.param(
+            f"git::ssh://{SECRET}@github.com/o/r", "git::ssh://***@github.com/o/r", id="a token as the user of ssh"
+        ),
+        pytest.param(f"git::http://h//u:{SECRET}@x", "git::http://***@x", id="behind a subfolder's mark"),
+        pytest.param(f"github.com/o/r#{SECRET}?ref=v1", "github.com/o/r#***", id="a fragment"),
+        pytest.param(
+            f"git::https://h/r?ref=kv/v1.2.3;token={SECRET}",
+            "git::https://h/r?ref=***",
+            id="another argument in the ref",
+        ),
+        pytest.param(
+            f"git::https://h/r?ref=kv/v1%3Btoken%3D{SECRET}",
+            "git::https://h/r?ref=***",
+            id="one that is percent-encoded",
+        ),
     ],
 )
 def test_a_credential_in_a_source_is_masked(source: str, masked: str) -> None:
@@ -141,6 +166,13 @@ def test_a_credential_in_a_source_is_masked(source: str, masked: str) -> None:
         "git::ssh://org@vs-ssh.visualstudio.com/v3/org/p/r?depth=1",
         "git::https://org@dev.azure.com/org/p/_git/r?ref=v1",
         "git::https://github.com/a/b.git?ref=user@example.com",
+        "git::org@vs-ssh.visualstudio.com:v3/Org/p/r",
+        "git::ssh://git@ssh.dev.azure.com:v3/org/p/r",
+        "git::https://h/r?ref=kv@v1.2.3-rc.1%2Bbuild",
+        "gcs::https://www.googleapis.com/storage/v1/b/m.zip#1234",
+        "b.s3.amazonaws.com/m.zip?version=a_b.c",
+        "oci://h/r?tag=1.2.3",
+        "oci://h/r?digest=sha256:00",
         "https://example.com/m.zip?archive=zip&checksum=md5:00&filename=m",
         "hg::https://example.com/m?rev=3",
         "file:///srv/modules/a",
@@ -297,3 +329,19 @@ def test_a_caller_that_cannot_be_read_costs_the_constraint_alone(tmp_path: Path)
     )
     (pin,) = read_modules(tmp_path)
     assert (pin.version, pin.constraint) == ("1.4.0", None)
+
+
+@pytest.mark.parametrize(
+    ("source", "holds"),
+    [
+        ("git::ssh://deploy@gerrit.example.com:29418/platform/modules?ref=v1.2.3", False),
+        ("svc-terraform@gitea.example.com:platform/modules.git?ref=v1.2.3", False),
+        ("git::ssh://git@ssh.dev.azure.com/v3/contoso/platform/modules?ref=v1.2.3", False),
+        ("git::ssh://deploy:word@gerrit.example.com/platform/modules?ref=v1.2.3", True),
+        ("git::ssh://ghp_0123456789abcdefghijABCDEFGHIJ012345@github.com/o/r?ref=v1.2.3", True),
+        ("git::https://deploy@gitea.example.com/platform/modules?ref=v1.2.3", True),
+        ("git::https://user:word@gitea.example.com/platform/modules?ref=v1.2.3", True),
+    ],
+)
+def test_a_user_of_ssh_is_no_credential(source: str, holds: bool) -> None:
+    assert holds_credential(source) is holds
