@@ -9,7 +9,6 @@ from typing import IO, Annotated, Final
 
 import typer
 
-from adapters.bootstrap import discard_stdout
 from adapters.configuration_folders import Wanted, read_configuration, repository_root
 from adapters.git_repository import commits_there, read_library
 from adapters.library_file import read_library_file
@@ -31,7 +30,6 @@ from pins.render.terminal import render_terminal
 
 EXAMPLE: Final = "Example: trueup pins stacks/ --library-file library.yaml --format sarif --output pins.sarif"
 _LIBRARY_FILE: Final = "library.yaml"
-_PIPE_CLOSED: Final = 141
 _MIB: Final = 1024 * 1024
 
 
@@ -101,13 +99,7 @@ def pins(
                 fetched=fetched,
                 max_bundle_bytes=settings.bundle_max_mib * _MIB,
             )
-        try:
-            _write(found, format_, file)
-            file.flush()
-        except BrokenPipeError:
-            # Click would take it for a failure of the command; it is the end of whoever reads, as for `| head`.
-            discard_stdout()
-            raise typer.Exit(_PIPE_CLOSED) from None
+        _write(found, format_, file)
     say_where(output)
     return found.exit_status
 

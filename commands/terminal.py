@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 from adapters.bootstrap import discard_stdout, spare_the_collector
 from commands import (
@@ -37,8 +38,22 @@ _WRONG_USAGE: Final[tuple[type[Any], ...]] = tuple(
     if kind.__name__ == "ClickException"
 )
 
+
+class _Commands(TyperGroup):
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 (types of Typer's own click, which it does not export)
+        """Ends as whoever reads has, as behind ``| head``: to Typer that is a failure of the command."""
+        try:
+            status = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            discard_stdout()
+            raise typer.Exit(_PIPE_CLOSED) from None
+        return status
+
+
 app = typer.Typer(
     name="trueup",
+    cls=_Commands,
     help="Keeps a Terraform estate on Azure honest.",
     no_args_is_help=True,
     add_completion=False,
@@ -94,9 +109,6 @@ def main() -> None:
     except _WRONG_USAGE as error:
         error.show()
         status = EXIT_RUN_FAILED
-    except BrokenPipeError:
-        discard_stdout()
-        status = _PIPE_CLOSED
     except (TrueupError, OSError) as error:
         text = told(error) if isinstance(error, RecordError | StoreError) else str(error)
         Console(stderr=True, highlight=False).print(f"trueup: {text}", style="red", markup=False, soft_wrap=True)
