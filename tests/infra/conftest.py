@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.infra.kql_queries import Rendered, Workspace, rendered_in
+from tests.infra.kql_rows import NOW
 from tests.infra.stand_in import INFRA, STAND_IN, VARIABLES, Module, copy_module, install_stand_in
 from tests.world.terraform_backend import TerraformNotInstalledError, find_terraform
 
@@ -38,3 +40,15 @@ def deployed(cli_config: Path, tmp_path_factory: pytest.TempPathFactory) -> Modu
     module = copy_module(INFRA, folder, cli_config=cli_config, variables=VARIABLES)
     module.apply()
     return module
+
+
+@pytest.fixture(scope="session")
+def rendered(deployed: Module) -> Rendered:
+    """The queries of alerts and workbook, as deployed."""
+    return rendered_in(deployed)
+
+
+@pytest.fixture
+def workspace() -> Workspace:
+    """An empty one, asked at `NOW`."""
+    return Workspace(now=NOW)

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import re
 import shutil
@@ -21,20 +20,11 @@ from zoneinfo import ZoneInfo
 
 import duckdb_kql
 
-from tests.infra.stand_in import INFRA, JsonObject, copy_module
-from tests.infra.stand_in import VARIABLES as OF_ALL
+from tests.infra.stand_in import JsonObject, Module
 from tests.world.commands import ROOT
 
 ALERT: Final = "azurerm_monitor_scheduled_query_rules_alert_v2"
 WORKBOOK: Final = "azurerm_application_insights_workbook"
-CANARY: Final = "canary/one"
-RUNBOOK_URL: Final = "https://git.contoso.example/trueup/docs/runbook.md"
-VARIABLES: Final[Mapping[str, object]] = {
-    "market_for_canary": CANARY,
-    "runbook_url": RUNBOOK_URL,
-    "on_call": {"emails": {"platform": "on-call@contoso.example"}, "webhooks": {"pager": {}}},
-    "on_call_webhook_urls": {"pager": "https://pager.contoso.example/in?key=of-the-pager"},
-}
 WINDOW: Final = timedelta(days=2)
 """Of every rule: what is older is not there for its query."""
 
@@ -87,12 +77,9 @@ class Rendered:
         return query
 
 
-@functools.cache
-def render(cli_config: Path) -> Rendered:
-    """Applies `infra/` into a file, once: only then is the workspace's id known, which the workbook holds."""
-    module = copy_module(INFRA, cli_config.parent / "alerts", cli_config=cli_config, variables={**OF_ALL, **VARIABLES})
-    module.apply()
-    resources = module.resources()
+def rendered_in(deployed: Module) -> Rendered:
+    """Of `infra/` as it was applied: only then is the workspace's id known, which the workbook holds."""
+    resources = deployed.resources()
     (workbook,) = [json.loads(each["values"]["data_json"]) for each in resources if each["type"] == WORKBOOK]
     return Rendered(
         rules={each["index"]: each["values"] for each in resources if each["type"] == ALERT},

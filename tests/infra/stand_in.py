@@ -37,6 +37,8 @@ MARKETS: Final[Mapping[str, JsonObject]] = {
         ),
     },
 }
+CANARY: Final = "canary/one"
+RUNBOOK_URL: Final = "https://git.contoso.example/trueup/docs/runbook.md"
 VARIABLES: Final[JsonObject] = {
     "subscription_id": "00000000-0000-0000-0000-0000000000aa",
     "location": "germanywestcentral",
@@ -44,7 +46,7 @@ VARIABLES: Final[JsonObject] = {
     "time_zone": "Europe/Berlin",
     "http_allowed_ip_ranges": ["203.0.113.0/24"],
     "markets": MARKETS,
-    "market_for_canary": "canary",
+    "market_for_canary": CANARY,
     "heal_mode": "on",
     "plan_check_schedule": "0 45 */6 * * *",
     "subnet_id": (
@@ -57,8 +59,9 @@ VARIABLES: Final[JsonObject] = {
         "readers": ["00000000-0000-0000-0000-00000000ead1"],
         "operators": ["00000000-0000-0000-0000-000000000b01"],
     },
-    "runbook_url": "https://github.com/contoso/trueup/blob/main/docs/runbook.md",
-    "on_call": {"emails": {"platform": "on-call@contoso.example"}},
+    "runbook_url": RUNBOOK_URL,
+    "on_call": {"emails": {"platform": "on-call@contoso.example"}, "webhooks": {"pager": {}}},
+    "on_call_webhook_urls": {"pager": "https://pager.contoso.example/in?key=of-the-pager"},
 }
 
 _UNKNOWN_FEATURE: Final = re.compile(r"\n    storage {\n.*?\n    }\n", re.DOTALL)

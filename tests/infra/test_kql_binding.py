@@ -8,19 +8,8 @@ from typing import Final
 
 import pytest
 
-from tests.infra.kql_queries import (
-    ALERT,
-    CANARY,
-    RUNBOOK_URL,
-    VARIABLES,
-    Bound,
-    ParserNotInstalledError,
-    Rendered,
-    bind,
-    render,
-)
-from tests.infra.stand_in import INFRA, Module, copy_module
-from tests.infra.stand_in import VARIABLES as OF_ALL
+from tests.infra.kql_queries import ALERT, Bound, ParserNotInstalledError, Rendered, bind
+from tests.infra.stand_in import CANARY, INFRA, RUNBOOK_URL, VARIABLES, Module, copy_module
 
 pytestmark = pytest.mark.terraform
 
@@ -29,11 +18,6 @@ MOST_BYTES_OF_A_RULE: Final = 64 * 1024
 UNSUPPORTED: Final = re.compile(r"\b(bag_unpack|pivot|narrow|search|union|limit|take|AggregatedValue)\b")
 """In a log search alert: https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-create-log-alert-rule and, of `search`,
 `union`, `limit` and `take`, https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-log-query."""
-
-
-@pytest.fixture(scope="module")
-def rendered(cli_config: Path) -> Rendered:
-    return render(cli_config)
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +94,7 @@ def test_a_name_has_its_quotation_marks(rendered: Rendered) -> None:
 
 
 def test_without_a_canary_market_there_is_no_alert_on_it(cli_config: Path, tmp_path: Path) -> None:
-    variables = {**OF_ALL, **VARIABLES, "market_for_canary": None}
+    variables = {**VARIABLES, "market_for_canary": None}
     module: Module = copy_module(INFRA, tmp_path / "infra", cli_config=cli_config, variables=variables)
     module.apply()
     names = {each["index"] for each in module.resources() if each["type"] == ALERT}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -12,7 +11,8 @@ from records.heal_ledger import HealStep
 from records.heals import POISON_QUEUE
 from records.plan_checks import HoldReason
 from records.verdicts import Severity, Verdict
-from tests.infra.kql_queries import CANARY, RUNBOOK_URL, Rendered, render
+from tests.infra.kql_queries import Rendered
+from tests.infra.stand_in import CANARY, RUNBOOK_URL
 from tests.world.commands import ROOT
 
 pytestmark = pytest.mark.terraform
@@ -31,11 +31,6 @@ def documented(heading: str) -> dict[str, tuple[str, str]]:
     part = ALERTS.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| \[`([\w-]+)`\]\(\.\./infra/alerts/(\w+)\.kql\) \| (\d) \|", part, re.MULTILINE)
     return {name: (file, severity) for name, file, severity in rows}
-
-
-@pytest.fixture(scope="module")
-def rendered(cli_config: Path) -> Rendered:
-    return render(cli_config)
 
 
 @pytest.mark.parametrize("kind", ["Pipeline drift", "Portal drift", "Module pins"])

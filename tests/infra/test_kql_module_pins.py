@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from tests.infra.kql_queries import RUNBOOK_URL, Rendered, Workspace, render
-from tests.infra.kql_rows import NOW, TODAY, YESTERDAY, module_pin, run
+from tests.infra.kql_queries import Rendered, Workspace
+from tests.infra.kql_rows import TODAY, YESTERDAY, module_pin, run
+from tests.infra.stand_in import RUNBOOK_URL
 
 pytestmark = pytest.mark.terraform
-
-
-@pytest.fixture(scope="module")
-def rendered(cli_config: Path) -> Rendered:
-    return render(cli_config)
-
-
-@pytest.fixture
-def workspace() -> Workspace:
-    return Workspace(now=NOW)
 
 
 def modules(rendered: Rendered, workspace: Workspace) -> list[object]:

@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from tests.infra.kql_queries import Rendered, Workspace, render
+from tests.infra.kql_queries import Rendered, Workspace
 from tests.infra.kql_rows import HOUR, NOW, TODAY, check, disagreement, heal, module_pin, plan_run, problem, run
 
 pytestmark = pytest.mark.terraform
-
-
-@pytest.fixture(scope="module")
-def rendered(cli_config: Path) -> Rendered:
-    return render(cli_config)
-
-
-@pytest.fixture
-def workspace() -> Workspace:
-    return Workspace(now=NOW)
 
 
 def test_every_panel_of_the_workbook_answers(rendered: Rendered, workspace: Workspace) -> None:

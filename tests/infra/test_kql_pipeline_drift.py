@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,20 +10,11 @@ import pytest
 from records.faults import Fault, FaultCode, RecordKind
 from records.names import MARKET_PATTERN
 from records.report import Problem
-from tests.infra.kql_queries import RUNBOOK_URL, Rendered, Workspace, render
-from tests.infra.kql_rows import HOUR, MINUTE, NOW, TODAY, YESTERDAY, disagreement, named, problem, run
+from tests.infra.kql_queries import Rendered, Workspace
+from tests.infra.kql_rows import HOUR, MINUTE, TODAY, YESTERDAY, disagreement, named, problem, run
+from tests.infra.stand_in import RUNBOOK_URL
 
 pytestmark = pytest.mark.terraform
-
-
-@pytest.fixture(scope="module")
-def rendered(cli_config: Path) -> Rendered:
-    return render(cli_config)
-
-
-@pytest.fixture
-def workspace() -> Workspace:
-    return Workspace(now=NOW)
 
 
 class TestPipelineDrift:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from records.plan_checks import HoldReason
-from tests.infra.kql_queries import CANARY, RUNBOOK_URL, Rendered, Workspace, render
+from tests.infra.kql_queries import Rendered, Workspace
 from tests.infra.kql_rows import HOUR, MINUTE, NOW, TODAY, check, heal, named, plan_run
+from tests.infra.stand_in import CANARY, RUNBOOK_URL
 
 pytestmark = pytest.mark.terraform
 
@@ -18,16 +18,6 @@ OF_A_STACK: Final = ("locked", "unsafe", "destructive", "protected", "mixed", "b
 OF_MANY_STACKS: Final = ("paused", "frozen", "fleet_wide", "dry_run")
 OF_ANOTHER_ALERT: Final = ("inconclusive", "oscillating", "records_disagree")
 NO_DRIFT: Final = ("pending_change",)
-
-
-@pytest.fixture(scope="module")
-def rendered(cli_config: Path) -> Rendered:
-    return render(cli_config)
-
-
-@pytest.fixture
-def workspace() -> Workspace:
-    return Workspace(now=NOW)
 
 
 class TestPortalDriftHeld:
