@@ -30,11 +30,9 @@ from records.plan_checks import CheckRunRow, StackObservation
 from records.ports import WorkStore
 from records.resource_changes import ChangeHistory, NoChangeHistory
 
-_MIB: Final = 1024**2
 _TABLE_HOST: Final = ".table."
 _BLOB_HOST: Final = ".blob."
 _QUEUE_HOST: Final = ".queue."
-_EMULATOR: Final = "devstoreaccount1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,9 +28,7 @@ from records.ports import RunStore
 from records.resource_changes import ChangeHistory, NoChangeHistory
 
 _MIB: Final = 1024**2
-_TABLE_HOST: Final = ".table."
 _BLOB_HOST: Final = ".blob."
-_QUEUE_HOST: Final = ".queue."
 _EMULATOR: Final = "devstoreaccount1"
 
 
