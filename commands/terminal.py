@@ -117,6 +117,6 @@ def main() -> None:
         status = _INTERRUPTED
     except Exception as error:  # noqa: BLE001 (the last door: a person gets a line and where it broke, and no values)
         lines = "".join(format_tb(error.__traceback__))
-        print(f"{lines}trueup: broke with {type(error).__name__}; please report it with these lines", file=sys.stderr)  # noqa: T201
+        print(f"{lines}trueup: broke with {type(error).__name__}; please report it with these lines", file=sys.stderr)  # noqa: T201 (beside the report, for a person)
         status = EXIT_RUN_FAILED
     sys.exit(status)

@@ -1,7 +1,6 @@
 """One package: gathered in a folder of its own, checked, and put in place whole."""
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -170,8 +169,8 @@ def _put_in_place(file: Path, entries: list[Entry]) -> str:
         checksum = file.with_name(f"{file.name}.sha256")
         (coming / checksum.name).write_text(f"{sha256}  {file.name}\n", encoding="utf-8")
         checksum.unlink(missing_ok=True)  # an old one never stands beside a new package
-        os.replace(coming / file.name, file)  # noqa: PTH105 (over a package that is there, also on Windows)
-        os.replace(coming / checksum.name, checksum)  # noqa: PTH105
+        (coming / file.name).replace(file)
+        (coming / checksum.name).replace(checksum)
     return sha256
 
 
