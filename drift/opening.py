@@ -26,7 +26,8 @@ class Opening(StrEnum):
 async def open_job(ledger: HealLedger, job: HealJob, finding_fingerprints: tuple[str, ...], *, run_id: str) -> Opening:
     """Enters a job that a check has found, unless it is open already. Of two who do so at one moment, one does.
 
-    A run that ends twice, since it was cut off, looks at the drift of before: it queues no job of its own anew.
+    A run that ends twice, since it was cut off, looks at the drift of before: it queues no job of its own anew. Both
+    endings may be at work at one moment, and then say the same of what the run has queued.
 
     Raises:
         StoreError
@@ -40,7 +41,8 @@ async def open_job(ledger: HealLedger, job: HealJob, finding_fingerprints: tuple
     try:
         await ledger.put(row=row, replaces=kept.etag if kept else None)
     except BlobChangedError:
-        return Opening.ALREADY_OPEN
+        written = await ledger.row(market=job.market, stack=job.stack, job_id=job.job_id)
+        return Opening.BY_THIS_RUN if written and written.row.run_id == run_id else Opening.ALREADY_OPEN
     return Opening.OPENED
 
 

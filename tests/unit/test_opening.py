@@ -103,20 +103,27 @@ class TestOfTwoWhoEnterAJob:
         assert await self.enter(ledger, "plans-3") is Opening.ALREADY_OPEN
         assert [row.run_id for row in ledger.all_rows] == ["plans-2"]
 
+    @pytest.mark.parametrize(
+        ("other", "told"),
+        [("plans-3", Opening.ALREADY_OPEN), ("plans-2", Opening.BY_THIS_RUN)],
+        ids=["for another run", "for one run that ends twice"],
+    )
     @pytest.mark.parametrize("is_there", [False, True], ids=["a new one", "one that had ended"])
-    async def test_at_one_moment_one_does(self, ledger: MemoryHealLedger, is_there: bool) -> None:
+    async def test_at_one_moment_one_does(
+        self, ledger: MemoryHealLedger, is_there: bool, other: str, told: Opening
+    ) -> None:
         if is_there:
             await ledger.put(row=moved(ROW, HealStep.HELD), replaces=None)
         put = ledger.put
 
         async def put_after_the_other(*, row: HealRow, replaces: str | None) -> str:
             ledger.put = put  # type: ignore[method-assign]
-            assert await self.enter(ledger, "plans-3") is Opening.OPENED
+            assert await self.enter(ledger, other) is Opening.OPENED
             return await put(row=row, replaces=replaces)
 
         ledger.put = put_after_the_other  # type: ignore[method-assign]
-        assert await self.enter(ledger) is Opening.ALREADY_OPEN
-        assert [row.run_id for row in ledger.all_rows] == ["plans-3"]
+        assert await self.enter(ledger) is told
+        assert [row.run_id for row in ledger.all_rows] == [other]
 
     @pytest.mark.parametrize("method", ["row", "put"])
     async def test_where_the_ledger_is_down_neither_does(self, ledger: MemoryHealLedger, method: str) -> None:
