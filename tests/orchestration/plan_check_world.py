@@ -66,12 +66,12 @@ class CheckWorld:
             await hub.run(INSTANCES[0])
 
     def rows(self) -> Rows:
-        """All rows of the plan checks' tables, without what is another in each attempt to write them."""
+        """All rows of the plan checks' tables, to be read and without what is another in each attempt to write them."""
         with TableServiceClient.from_connection_string(self.world.azurite.connection_string) as service:
             known = {table.name for table in service.list_tables()}
             return {
                 table: [
-                    {name: value for name, value in row.items() if name != _WITH_EACH_WRITE}
+                    {name: _as_text(value) for name, value in row.items() if name != _WITH_EACH_WRITE}
                     for row in service.get_table_client(table).list_entities()
                 ]
                 for table in TABLES
@@ -81,7 +81,7 @@ class CheckWorld:
     def checks(self) -> dict[str, dict[str, Any]]:
         """The latest check of each stack, as the table keeps it, by ``market/stack``."""
         latest = [row for row in self.rows()[PLAN_CHECKS_TABLE] if row["RowKey"].startswith("latest:")]
-        kept = [json.loads(gzip.decompress(row["check"]))["check"] for row in latest]
+        kept = [json.loads(row["check"])["check"] for row in latest]
         return {f"{check['market']}/{check['stack']}": check for check in kept}
 
     def runs(self) -> dict[str, dict[str, Any]]:
@@ -114,6 +114,10 @@ class CheckWorld:
             suppress(ResourceNotFoundError),
         ):
             queues.delete_queue(QUEUE)
+
+
+def _as_text(value: object) -> object:
+    return gzip.decompress(value).decode() if isinstance(value, bytes) else value
 
 
 @asynccontextmanager
