@@ -1,5 +1,6 @@
 """Reads the JSON that Terraform leaves in a root module's ``.terraform``."""
 
+import stat
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -36,6 +37,8 @@ def content_of(path: Path) -> bytes | None:
     BundleError: it cannot be read.
     """
     try:
+        if stat.S_ISFIFO(path.stat().st_mode):
+            raise BundleError(f"{path}: it is a pipe, which nobody may ever write to. Run `terraform init` again.")
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None

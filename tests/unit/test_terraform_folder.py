@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,13 @@ def test_a_manifest_that_cannot_be_read_says_what_to_run_and_shows_nothing_of_it
     with pytest.raises(BundleError, match=r"modules\.json: .*terraform init") as raised:
         read_modules(tmp_path)
     assert SECRET not in str(raised.value)
+
+
+def test_a_manifest_that_is_a_pipe_is_an_error_and_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / ".terraform/modules").mkdir(parents=True)
+    os.mkfifo(tmp_path / ".terraform/modules/modules.json")
+    with pytest.raises(BundleError, match=r"modules\.json: it is a pipe"):
+        read_modules(tmp_path)
 
 
 def test_a_name_too_long_for_a_tracker_is_an_error_that_shows_no_source(tmp_path: Path) -> None:
