@@ -57,7 +57,7 @@ class Settings(BaseSettings):
         description="Container of the bundles; must be there before the first `trueup record --bundle`.",
     )
     bundle_max_mib: int = Field(
-        default=64, ge=1, le=1024, description="Largest bundle, in MiB, that is made of a root module."
+        default=64, ge=1, le=1024, description="Largest bundle, in MiB, that is made of a root module or read."
     )
     reports_container: str = Field(
         default="reports", description="Container of the reports; made where it is not there."

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from recording.book import RecordBook
+from recording.corrections import entry_has, tracker_has
 from recording.deploy import Deploy
 from recording.following import registry_follows_trackers, while_others_write
 from recording.locations import chosen_location
@@ -162,14 +163,9 @@ async def _is_where_it_was(
         return state.record.serial == deploy.serial_before
     tracker = await records.tracker(market=deploy.market, stack=deploy.stack, subscription_id=None)
     if isinstance(tracker, Present) and tracker.record.serial is not None:
-        said = tracker.record
-        same_content = said.state_md5 is None or said.state_md5 == state.blob.content_md5
-        return (said.lineage, said.serial) == (state.record.lineage, state.record.serial) and same_content
+        return tracker_has(tracker.record, state)
     entry = _entry(deploy, registry)
-    return entry is not None and (entry.lineage or state.record.lineage, entry.serial) == (
-        state.record.lineage,
-        state.record.serial,
-    )
+    return entry is not None and entry_has(entry, state)
 
 
 def _check_is_its_own(

@@ -161,6 +161,14 @@ class TestAFailedApply:
         assert len(world.blobs.writes) == before
         assert (await world.tracker()).run_id == "good"
 
+    @pytest.mark.parametrize("lineage", [None, LINEAGE], ids=["no lineage", "its lineage"])
+    async def test_that_moved_nothing_is_not_recorded_where_a_tracker_has(
+        self, world: World, lineage: str | None
+    ) -> None:
+        world.apply(1)
+        put_tracker(world.estate, MARKET, STACK, serial=1, lineage=lineage)
+        assert (await world.record(outcome=Outcome.FAILED)).recording is Recording.NOTHING_MOVED
+
     async def test_without_a_state_is_not_recorded(self, world: World) -> None:
         assert (await world.record(outcome=Outcome.FAILED)).recording is Recording.NOTHING_MOVED
 
