@@ -10,15 +10,14 @@ import typer
 from adapters.bootstrap import utc_now
 from adapters.settings import Settings, load_settings
 from assembly.drift_estates import open_drift_estate
-from commands.options import EstateOption, MarketsOption, OutputOption
-from commands.printing import opened, print_to, say_where
+from commands.options import EstateOption, MarketsOption, OutputOption, check_market, check_stack
+from commands.printing import opened, print_to
 from commands.stack_lines import stack_lines
 from drift.concluding import Conclusion
 from drift.render.json import render_json
 from drift.render.markdown import render_markdown
 from drift.render.terminal import render_terminal
 from drift.run import CheckProgress, check_estate
-from records.names import is_market_key, is_stack_name
 from records.plan_checks import CheckReport
 from records.resource_changes import NoChangeHistory
 from records.results import Run
@@ -63,7 +62,6 @@ def check(
                 _check(estate, settings, scope, keeps=save, queues=queue, progress=progress)
             )
         _write(report, format_, file, has_asked=has_asked)
-    say_where(output)
     return report.exit_status
 
 
@@ -96,11 +94,9 @@ async def _check(
 
 def _scope(markets: list[str], stacks: list[str]) -> Scope:
     for name in markets:
-        if not is_market_key(name):
-            raise typer.BadParameter(f"--market {name}: segments of lower-case letters, digits and '-', joined by '/'")
+        check_market(name)
     for name in stacks:
-        if not is_stack_name(name):
-            raise typer.BadParameter(f"--stack {name}: lower-case letters, digits and '-', 63 at most")
+        check_stack(name)
     if len(markets) > MOST_MARKETS_ASKED_FOR or len(stacks) > MOST_STACKS_ASKED_FOR:
         raise typer.BadParameter(
             f"at most {MOST_MARKETS_ASKED_FOR} markets and {MOST_STACKS_ASKED_FOR} stacks can be named; name none for all"

@@ -13,12 +13,11 @@ from adapters.pipeline_environment import current_pipeline, current_user
 from adapters.settings import load_settings
 from assembly.drift_estates import DriftEstate, open_drift_estate
 from commands.drift_jobs import find_job_id
-from commands.options import ByOption, EstateOption, ReasonOption
+from commands.options import ByOption, EstateOption, ReasonOption, check_market
 from commands.printing import print_to
 from drift.healing.levers import Levers, Person
 from drift.render.levers import render_approved, render_paused, render_rejected, render_resumed, render_retried
 from records.heal_ledger import HealRow
-from records.names import is_market_key
 
 PAUSE_EXAMPLE: Final = "Example: trueup drift pause --market de --reason 'INC-4711: the hub is being rebuilt'"
 RESUME_EXAMPLE: Final = "Example: trueup drift resume --market de --reason 'INC-4711 is over'"
@@ -44,7 +43,8 @@ def pause(reason: ReasonOption, market: MarketOption = None, by: ByOption = None
     Exit status: 0 it is paused, 1 it is not.
     """
     person = _person(by, reason)
-    _check_market(market)
+    if market is not None:
+        check_market(market)
 
     async def act(opened: DriftEstate) -> RenderableType:
         await opened.levers.pause(person, market=market)
@@ -60,7 +60,8 @@ def resume(reason: ReasonOption, market: MarketOption = None, by: ByOption = Non
     Exit status: 0 that pause is over, 1 there is none, or it failed.
     """
     person = _person(by, reason)
-    _check_market(market)
+    if market is not None:
+        check_market(market)
 
     async def act(opened: DriftEstate) -> RenderableType:
         await opened.levers.resume(person, market=market)
@@ -121,8 +122,3 @@ def _pull(act: Callable[[DriftEstate], Awaitable[RenderableType]], folder: Path 
 def _person(by: str | None, reason: str) -> Person:
     """As asked for, else whoever the pipeline runs for, else the user of this machine."""
     return Person(by=by or current_pipeline().by or current_user(), reason=reason)
-
-
-def _check_market(market: str | None) -> None:
-    if market is not None and not is_market_key(market):
-        raise typer.BadParameter(f"--market {market}: segments of lower-case letters, digits and '-', joined by '/'")

@@ -1,10 +1,14 @@
 """Options that several commands have."""
 
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
+
+from records.names import is_market_key, is_stack_name
+from records.timestamps import parse_utc
 
 _SHORT: Final = 256
 _LONG: Final = 2048
@@ -36,6 +40,26 @@ def _checked(value: str | None, most_characters: int) -> str | None:
     if not value.strip() or len(value) > most_characters or not value.isprintable():
         raise typer.BadParameter(f"1 to {most_characters} characters on one line")
     return value
+
+
+def check_market(name: str) -> None:
+    """Refuses what no market can be called."""
+    if not is_market_key(name):
+        raise typer.BadParameter(f"--market {name}: segments of lower-case letters, digits and '-', joined by '/'")
+
+
+def check_stack(name: str) -> None:
+    """Refuses what no stack can be called."""
+    if not is_stack_name(name):
+        raise typer.BadParameter(f"--stack {name}: lower-case letters, digits and '-', 63 at most")
+
+
+def parsed_time(text: str | None, *, option: str) -> datetime | None:
+    """A time with its offset, as the option of this name was given it."""
+    try:
+        return parse_utc(text) if text else None
+    except ValueError as error:
+        raise typer.BadParameter(f"{option}: {error}") from None
 
 
 class Answer(StrEnum):

@@ -16,7 +16,7 @@ from adapters.settings import Settings, load_settings
 from assembly.deployed_modules import Deployed, read_deployed
 from assembly.estates import opened_estate
 from commands.options import EstateOption, MarketsOption, OutputOption
-from commands.printing import opened, print_to, say_where
+from commands.printing import opened, print_to
 from commands.writing import working
 from pins.audit import Audit, audit
 from pins.calls import ModuleCall, calls_of
@@ -100,7 +100,6 @@ def pins(
                 max_bundle_bytes=settings.bundle_max_mib * _MIB,
             )
         _write(found, format_, file)
-    say_where(output)
     return found.exit_status
 
 

@@ -18,7 +18,8 @@ _WIDTH_IN_A_PIPE: Final = 200
 def opened(output: Path | None) -> Iterator[IO[str]]:
     """Where the report goes: known to be writable before the run begins, and replaced only by a whole report.
 
-    A link is followed, and what is no regular file, such as ``/dev/stdout``, is written to as it is.
+    A link is followed, and what is no regular file, such as ``/dev/stdout``, is written to as it is. Where a file's report is
+    is said on stderr once it is whole.
 
     Raises:
         typer.BadParameter: it cannot be written to.
@@ -43,14 +44,9 @@ def opened(output: Path | None) -> Iterator[IO[str]]:
         with drafted as file:
             yield file
         draft.replace(target)
+        print(f"The report is in {output}", file=sys.stderr)  # noqa: T201 (beside the report, for a person)
     finally:
         draft.unlink(missing_ok=True)
-
-
-def say_where(output: Path | None) -> None:
-    """On stderr, where the report is, once it is there; what is no regular file has shown it by itself."""
-    if output and output.is_file():
-        print(f"The report is in {output}", file=sys.stderr)  # noqa: T201 (beside the report, for a person)
 
 
 def print_to(file: IO[str], renderable: RenderableType) -> None:

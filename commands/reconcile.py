@@ -12,7 +12,7 @@ from adapters.bootstrap import Estate, utc_now
 from adapters.outcome_spool import OutcomeSpool
 from adapters.settings import Settings, load_settings
 from assembly.estates import opened_estate, rules_of
-from commands.options import EstateOption, MarketsOption, OutputOption
+from commands.options import EstateOption, MarketsOption, OutputOption, parsed_time
 from commands.printing import opened, print_to, progress_bar
 from reconcile.market import MarketReconciler
 from reconcile.render.html import render_html
@@ -23,7 +23,6 @@ from reconcile.run import RunProgress, reconcile_estate
 from records.names import is_named_by_the_service, is_run_id
 from records.report import MarketOutcome, Report, RunSummary
 from records.results import Run
-from records.timestamps import parse_utc
 
 EXAMPLE: Final = "Example: trueup reconcile --estate examples/estate --format html --output report.html"
 
@@ -61,7 +60,7 @@ def reconcile(
     Exit status: 0 all healthy or not deployed, 2 something is not, 1 the run failed.
     """
     settings = load_settings()
-    moment = _parsed_time(as_of)
+    moment = parsed_time(as_of, option="--as-of")
     _check_run_id(run_id)
     if save and moment and moment > utc_now():
         raise typer.BadParameter(
@@ -133,13 +132,6 @@ def _write(report: Report, format_: Format, file: IO[str]) -> None:
             file.writelines(render_markdown(report))
         case Format.HTML:
             file.writelines(render_html(report))
-
-
-def _parsed_time(text: str | None) -> datetime | None:
-    try:
-        return parse_utc(text) if text else None
-    except ValueError as error:
-        raise typer.BadParameter(f"--as-of: {error}") from None
 
 
 def _check_run_id(run_id: str | None) -> None:

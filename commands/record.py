@@ -15,16 +15,24 @@ from adapters.settings import Settings, load_settings
 from adapters.state_locations import location_in_azure, location_of_options, location_on_disk
 from adapters.terraform_backend import read_backend
 from assembly.estates import opened_estate
-from commands.options import Answer, AnswerOption, ByOption, EstateOption, long_text, short_text
+from commands.options import (
+    Answer,
+    AnswerOption,
+    ByOption,
+    EstateOption,
+    check_market,
+    check_stack,
+    long_text,
+    parsed_time,
+    short_text,
+)
 from commands.writing import author_of, book_of, tell, working
 from recording.author import Author
 from recording.deploy import Deploy, StateClaims
 from recording.record import Recorded, record_deploy
 from recording.render.recorded import recorded_document, render_recorded
-from records.names import is_market_key, is_stack_name
 from records.record_log import RecordCommand
 from records.registry import Elsewhere, StateLocation
-from records.timestamps import parse_utc
 from records.tracker import Outcome
 
 EXAMPLE: Final = (
@@ -144,13 +152,14 @@ def record(
     Exit status: 0 recorded, or nothing to record; 1 failed.
     """
     settings, pipeline = load_settings(), current_pipeline()
-    _check_names(market, stack)
+    check_market(market)
+    check_stack(stack)
     if var_file and not bundle:
         raise typer.BadParameter("--var-file needs --bundle")
     asked_for = location_of_options(
         key=state_key, workspace=state_workspace, container=state_container, account_url=state_account_url
     )
-    moment = _parsed_time(deployed_at)
+    moment = _deploy_time(deployed_at)
     workspace = current_workspace() if bundle else None
     with working("packing the bundle"):
         packed = (
@@ -205,18 +214,8 @@ def _initialised(
     return location_on_disk(backend, settings, estate=estate) if estate else location_in_azure(backend, settings)
 
 
-def _check_names(market: str, stack: str) -> None:
-    if not is_market_key(market):
-        raise typer.BadParameter("--market: segments of lower-case letters, digits and '-', joined by '/'")
-    if not is_stack_name(stack):
-        raise typer.BadParameter("--stack: lower-case letters, digits and '-', 63 at most")
-
-
-def _parsed_time(text: str | None) -> datetime | None:
-    try:
-        moment = parse_utc(text) if text else None
-    except ValueError as error:
-        raise typer.BadParameter(f"--deployed-at: {error}") from None
+def _deploy_time(text: str | None) -> datetime | None:
+    moment = parsed_time(text, option="--deployed-at")
     if moment and moment > utc_now():
         raise typer.BadParameter("--deployed-at: it is yet to come")
     return moment

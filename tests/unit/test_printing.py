@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from commands.printing import opened, say_where
+from commands.printing import opened
 
 
 def test_a_file_that_cannot_be_written_is_named_as_it_was_asked_for(tmp_path: Path) -> None:
@@ -34,7 +34,6 @@ def test_where_a_report_is_is_said_beside_it(tmp_path: Path, capsys: pytest.Capt
     asked_for = tmp_path / "report.md"
     with opened(asked_for) as file:
         file.write("all of it")
-    say_where(asked_for)
     assert capsys.readouterr() == ("", f"The report is in {asked_for}\n")
 
 
@@ -42,5 +41,6 @@ def test_where_a_report_is_is_said_beside_it(tmp_path: Path, capsys: pytest.Capt
 def test_what_was_shown_already_is_not_said_to_be_anywhere(
     output: Path | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    say_where(output)
+    with opened(output):
+        pass
     assert capsys.readouterr() == ("", "")
