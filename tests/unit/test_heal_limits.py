@@ -132,20 +132,21 @@ class TestAMessage:
 
 
 class TestWhenAJobExpires:
-    async def say(self, bench: HealBench, expires_at: str) -> bytes:
-        """The message of a job that says another time than its row."""
-        message: dict[str, Any] = json.loads(await bench.clicked(SSH))
-        return json.dumps(message | {"expires_at": expires_at}).encode()
-
-    async def test_is_no_later_for_what_its_message_says(self, bench: HealBench) -> None:
-        message = await self.say(bench, "2999-01-01T00:00:00Z")
+    async def test_nothing_is_applied_for_its_message(self, bench: HealBench) -> None:
+        message = await bench.clicked(SSH)
         bench.now = bench.row.job.expires_at
         assert (await bench.heal(message)).step is HealStep.EXPIRED
         assert bench.cloud.applies == []
 
-    async def test_is_no_sooner_for_what_its_message_says(self, bench: HealBench) -> None:
-        await bench.heal(await self.say(bench, "2001-01-01T00:00:00Z"))
-        await bench.assert_verified()
+    @pytest.mark.parametrize("expires_at", ["2001-01-01T00:00:00Z", "2999-01-01T00:00:00Z"], ids=["sooner", "later"])
+    async def test_is_what_the_ledger_says_and_a_message_that_says_another_time_is_refused(
+        self, bench: HealBench, expires_at: str
+    ) -> None:
+        message: dict[str, Any] = json.loads(await bench.clicked(SSH))
+        row = bench.row
+        await bench.healer().heal(json.dumps(message | {"expires_at": expires_at}).encode())
+        assert len(bench.telemetry.refused) == 1
+        assert (bench.row, bench.cloud.applies) == (row, [])
 
     async def test_is_for_the_worker_to_say_that_has_the_stack(self, bench: HealBench) -> None:
         """Another one may be about to apply it: it began in time."""
