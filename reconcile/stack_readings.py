@@ -1,11 +1,14 @@
 """Gathers the three readings of one stack, given its market's registry record."""
 
 import asyncio
+from dataclasses import replace
 
+from reconcile.judgement import tier_of
 from records.errors import RecordError
 from records.ports import RecordReader
 from records.readings import Absent, NotLookedFor, Present, Reading, StackReadings, Unreadable
 from records.registry import RegistryEntry, RegistryRecord
+from records.verdicts import Tier
 
 
 async def read_stack(
@@ -17,7 +20,8 @@ async def read_stack(
     thorough: bool,
 ) -> StackReadings:
     """The readings of one stack. ``thorough`` also gathers what only a disagreement needs: MD5s that storage does not keep,
-    and earlier sightings of the state's content.
+    and earlier sightings of the state's content. Where times are compared these are needed at once: by its Last-Modified
+    alone a state that was locked since would look as if it had been deployed then.
     """
     entry = entry_reading(registry, stack)
     subscription_id = registry.record.subscription_id if isinstance(registry, Present) else None
@@ -26,12 +30,10 @@ async def read_stack(
         return StackReadings(state=NotLookedFor(), tracker=await tracker, registry=entry)
     location = entry.record.state
     state_reading, tracker_reading = await asyncio.gather(records.state(location=location, thorough=thorough), tracker)
-    return StackReadings(
-        state=state_reading,
-        tracker=tracker_reading,
-        registry=entry,
-        earlier=await records.state_history(location=location) if thorough else (),
-    )
+    readings = StackReadings(state=state_reading, tracker=tracker_reading, registry=entry)
+    if thorough or (isinstance(state_reading, Present) and tier_of(readings) is Tier.TIMES):
+        return replace(readings, earlier=await records.state_history(location=location))
+    return readings
 
 
 def entry_reading(registry: Reading[RegistryRecord], stack: str) -> Reading[RegistryEntry]:

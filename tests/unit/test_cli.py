@@ -76,7 +76,9 @@ def test_json_is_the_documented_object(drifted: Path) -> None:
 
 
 @pytest.mark.parametrize("format_", ["table", "json", "markdown", "html"])
-def test_every_format_goes_to_a_file_and_only_its_place_to_the_terminal(format_: str, drifted: Path, tmp_path: Path) -> None:
+def test_every_format_goes_to_a_file_and_only_its_place_to_the_terminal(
+    format_: str, drifted: Path, tmp_path: Path
+) -> None:
     output = tmp_path / f"report.{format_}"
     run = trueup("reconcile", "--estate", str(drifted), "--format", format_, "--output", str(output))
     assert (run.returncode, run.stdout, run.stderr) == (2, "", f"The report is in {output}\n")

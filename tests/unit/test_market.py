@@ -222,8 +222,18 @@ class TestTheSecondReading:
         outcome = await bench.reconcile()
         assert of(outcome).verdict not in NEEDS_NOBODY or outcome.problems
 
-    async def test_takes_a_snapshot_as_evidence_of_the_state_s_age(self, bench: Bench) -> None:
-        deployed_at = NOW - timedelta(days=3)
+    @pytest.mark.parametrize(
+        ("deployed_ago", "verdict"),
+        [
+            pytest.param(timedelta(days=3), Verdict.HEALTHY, id="of the deploy"),
+            pytest.param(timedelta(), Verdict.REGISTRY_AHEAD, id="also where the lock alone agrees with the record"),
+        ],
+    )
+    async def test_takes_a_snapshot_as_evidence_of_the_state_s_age(
+        self, bench: Bench, deployed_ago: timedelta, verdict: Verdict
+    ) -> None:
+        changed_at = NOW - timedelta(days=3)
+        deployed_at = NOW - deployed_ago
         put_registry(
             bench.estate,
             "de",
@@ -231,11 +241,11 @@ class TestTheSecondReading:
         )
         for stack in ("app", "network"):
             bench.blobs.delete(tracker_of(stack))
-        bench.blobs.put(state_of("network"), state_bytes(), last_modified=deployed_at)
+        bench.blobs.put(state_of("network"), state_bytes(), last_modified=changed_at)
         bench.blobs.snapshot(state_of("network"))
         bench.blobs.put(state_of("network"), state_bytes(), last_modified=NOW)
         result = of(await bench.reconcile())
-        assert (result.tier, result.verdict, result.state_changed_at) == (Tier.TIMES, Verdict.HEALTHY, deployed_at)
+        assert (result.tier, result.verdict, result.state_changed_at) == (Tier.TIMES, verdict, changed_at)
 
 
 async def md5_of(content: bytes) -> str:
