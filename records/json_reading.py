@@ -4,7 +4,9 @@ pydantic's own messages are used for what is wrong, never its echo of the input:
 """
 
 import codecs
-from typing import Annotated, Final, TypeVar
+import json
+import math
+from typing import Annotated, Final, NoReturn, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -12,7 +14,9 @@ from records.errors import RecordError
 from records.faults import Fault, FaultCode, RecordKind
 
 Model = TypeVar("Model", bound=BaseModel)
+Value = TypeVar("Value")
 
+_SHOWN_CHARACTERS: Final = 80
 LARGEST_SERIAL: Final = 2**64 - 1
 """Terraform keeps a serial in a uint64 (hashicorp/terraform, ``internal/states/statefile/file.go``)."""
 
@@ -21,9 +25,10 @@ def _absent_where_empty(value: object) -> object:
     return None if value == "" else value
 
 
+OrEmpty = Annotated[Value | None, BeforeValidator(_absent_where_empty)]
+"""For a field that may be absent: an empty text says as little."""
 ShortText = Annotated[str, StringConstraints(min_length=1, max_length=256)]
-OptionalText = Annotated[ShortText | None, BeforeValidator(_absent_where_empty)]
-"""An empty text says as little as an absent one."""
+OptionalText = OrEmpty[ShortText]
 SchemaVersion = Annotated[int, Field(ge=1, le=1)]
 """The one that this version reads. Strict: a ``Literal`` would take ``true`` and 1.0 for it."""
 
@@ -68,9 +73,34 @@ def parse_model(model: type[Model], content: bytes, *, kind: RecordKind, blob: s
     """
     check_encoding(content, kind=kind, blob=blob)
     try:
-        return model.model_validate_json(content)
+        record = model.model_validate_json(content)
     except ValidationError as error:
         raise RecordError(fault_of(error, kind=kind, blob=blob)) from None
+    _check_is_plain(content, kind=kind, blob=blob)
+    return record
+
+
+def _check_is_plain(content: bytes, *, kind: RecordKind, blob: str) -> None:
+    """Refuses what parsers disagree about, and what no rewrite of the record would keep (RFC 8259, sections 4 and 6).
+
+    Raises:
+        RecordError: a key that stands twice in one object, as after a bad merge; a number that JSON or a float does not have.
+    """
+
+    def refuse(what: str, remedy: str) -> NoReturn:
+        raise RecordError(Fault(code=FaultCode.INVALID_FIELD, record=kind, blob=blob, message=what, remedy=remedy))
+
+    def once(pairs: list[tuple[str, object]]) -> None:
+        keys = [key for key, _ in pairs]
+        if len(set(keys)) < len(keys):
+            twice = next(key for key in keys if keys.count(key) > 1)
+            refuse(f"{json.dumps(twice[:_SHOWN_CHARACTERS])} stands twice in one object", "Keep the one that is right.")
+
+    def finite(number: str) -> None:
+        if not math.isfinite(float(number)):
+            refuse("it holds a number that is not finite", "Write a finite number, or none.")
+
+    json.loads(content, object_pairs_hook=once, parse_float=finite, parse_constant=finite, parse_int=str)
 
 
 def fault_of(error: ValidationError, *, kind: RecordKind, blob: str, under: str = "") -> Fault:

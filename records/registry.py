@@ -11,6 +11,7 @@ from records.faults import Fault, FaultCode, RecordKind
 from records.json_reading import (
     LARGEST_SERIAL,
     OptionalText,
+    OrEmpty,
     RecordModel,
     SchemaVersion,
     ShortText,
@@ -49,9 +50,9 @@ class StateLocation(RecordModel):
     """Where a stack's state is: a key in a container, a workspace, and the account where it is not the estate's own."""
 
     key: BlobName
-    workspace: BlobName | None = None
-    container: ContainerName | None = None
-    account_url: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = None
+    workspace: OrEmpty[BlobName] = None
+    container: OrEmpty[ContainerName] = None
+    account_url: OrEmpty[Annotated[str, StringConstraints(min_length=1, max_length=512)]] = None
 
     @property
     def blob(self) -> str:
@@ -76,7 +77,7 @@ class RegistryEntry(RecordModel):
     serial: Serial | None = None
     release: OptionalText = None
     commit: OptionalText = None
-    deployed_at: UtcTime | None = None
+    deployed_at: OrEmpty[UtcTime] = None
 
 
 class RegistryRecord(RecordModel):

@@ -167,8 +167,11 @@ class StateHeadScanner:
         if token is None:
             return start
         value = self._decoded(token[0])
+        if self._key in _WANTED and self._key in self._found:
+            # Terraform takes the last, and who wrote two of them is not Terraform.
+            self._refuse(FaultCode.INVALID_FIELD, f"{self._key} stands in it twice")
         if is_wanted:
-            self._found.setdefault(self._key, value)
+            self._found[self._key] = value
         self._at = _At.AFTER_VALUE
         return token.end()
 

@@ -7,7 +7,7 @@ from pydantic import StringConstraints
 
 from records.errors import RecordError
 from records.faults import Fault, FaultCode, RecordKind
-from records.json_reading import OptionalText, RecordModel, SchemaVersion, ShortText, parse_model
+from records.json_reading import OptionalText, OrEmpty, RecordModel, SchemaVersion, ShortText, parse_model
 from records.names import tracker_blob
 from records.registry import BlobName, Serial, StateLocation
 from records.timestamps import UtcTime
@@ -70,10 +70,10 @@ class HistoryEntry(RecordModel):
     at: UtcTime
     action: HistoryAction
     by: ShortText
-    reason: LongText | None = None
+    reason: OrEmpty[LongText] = None
     lineage: OptionalText = None
     serial: Serial | None = None
-    state_md5: Md5Hex | None = None
+    state_md5: OrEmpty[Md5Hex] = None
 
 
 class TrackerRecord(RecordModel):
@@ -90,12 +90,12 @@ class TrackerRecord(RecordModel):
     subscription_id: OptionalText = None
     lineage: OptionalText = None
     serial: Serial | None = None
-    state_md5: Md5Hex | None = None
+    state_md5: OrEmpty[Md5Hex] = None
     release: OptionalText = None
     commit: OptionalText = None
     run_id: OptionalText = None
-    run_url: LongText | None = None
-    deployed_at: UtcTime | None = None
+    run_url: OrEmpty[LongText] = None
+    deployed_at: OrEmpty[UtcTime] = None
     deployed_by: OptionalText = None
     terraform_version: OptionalText = None
     bundle: Bundle | None = None

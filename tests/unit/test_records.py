@@ -78,6 +78,11 @@ BAD_TRACKERS = [
     pytest.param(encoded(TRACKER, release="x" * 300), "invalid_field", "release", id="a release of 300 characters"),
     pytest.param(encoded(TRACKER, bundle={"blob": "../x", "sha256": "0" * 64}), "invalid_field", "bundle.blob", id="a way out"),
     pytest.param(encoded(TRACKER, modules=[{"name": "a"}]), "missing_field", "modules[0].source", id="inside a list"),
+    pytest.param(b'{"serial":99,' + encoded(TRACKER)[1:], "invalid_field", None, id="a key twice"),
+    pytest.param(encoded(TRACKER)[:-1] + b',"x":[{"y":1,"y":1}]}', "invalid_field", None, id="a key twice, deep inside"),
+    pytest.param(encoded(TRACKER, x=float("nan")), "invalid_field", None, id="NaN"),
+    pytest.param(encoded(TRACKER)[:-1] + b',"x":-1e999}', "invalid_field", None, id="a number beyond a float"),
+    pytest.param(encoded(TRACKER, serial=""), "invalid_field", "serial", id="an empty serial"),
     pytest.param(encoded(TRACKER, market="fr"), "copied", "market", id="another market's"),
     pytest.param(encoded(TRACKER, stack="app"), "copied", "stack", id="another stack's"),
     pytest.param(encoded(TRACKER, subscription_id="S-2"), "copied", "subscription_id", id="another subscription's"),
@@ -105,6 +110,25 @@ def test_unknown_fields_are_kept_and_survive_a_rewrite() -> None:
     assert rewritten == json.loads(content)
     nested = encoded(REGISTRY, stacks={"network": ENTRY | {"x": 1}}, y=2)
     assert json.loads(registry_of(nested).model_dump_json(exclude_unset=True)) == json.loads(nested)
+
+
+EMPTY_IN_A_TRACKER = ("lineage", "state_md5", "release", "commit", "run_id", "run_url", "deployed_at", "deployed_by")
+
+
+def test_what_may_be_absent_is_so_where_it_is_an_empty_text() -> None:
+    tracker = tracker_of(encoded(TRACKER, **dict.fromkeys(EMPTY_IN_A_TRACKER, "")))
+    assert tracker == tracker_of(encoded(TRACKER))
+    places = {"workspace": "", "container": "", "account_url": ""}
+    content = encoded(REGISTRY, stacks={"network": ENTRY | {"state": ENTRY["state"] | places, "deployed_at": ""}})
+    entry = registry_of(content).entry("network")
+    assert entry == registry_of(encoded(REGISTRY)).entry("network")
+
+
+def test_a_key_that_stands_twice_is_named() -> None:
+    content = encoded(REGISTRY).replace(b'"network"', b'"network": {}, "network"')
+    with pytest.raises(RecordError) as caught:
+        registry_of(content)
+    assert caught.value.fault.message == '"network" stands twice in one object'
 
 
 def test_a_subscription_id_is_compared_without_case_and_only_where_both_have_one() -> None:

@@ -92,6 +92,8 @@ def test_an_absent_or_empty_lineage_has_no_vote() -> None:
         pytest.param(state(serial=1, lineage=["a"]), "invalid_field", id="a lineage that is a list"),
         pytest.param(state(serial=1, lineage=7), "invalid_field", id="a lineage that is a number"),
         pytest.param(state(serial=1, lineage="a" * 300), "invalid_field", id="a lineage of 300 characters"),
+        pytest.param(b'{"serial": 42, "serial": 99, "lineage": "a"}', "invalid_field", id="two serials"),
+        pytest.param(b'{"lineage": "a", "lineage": "b", "serial": 42}', "invalid_field", id="two lineages"),
         pytest.param(b'{"version": 4, "seri', "not_json", id="truncated before the serial"),
         pytest.param(b'{"version": 4, "serial": 4', "not_json", id="truncated inside the serial"),
         pytest.param(b'{"serial": 42, "resources": [', "not_json", id="truncated before the lineage"),
