@@ -13,7 +13,7 @@ from adapters.pipeline_environment import current_pipeline, current_user
 from adapters.settings import load_settings
 from assembly.drift_estates import DriftEstate, open_drift_estate
 from commands.drift_jobs import find_job_id
-from commands.options import ByOption, EstateOption, ReasonOption, check_market
+from commands.options import ByOption, EstateOption, ReasonOption, check_market, long_text
 from commands.printing import print_to
 from drift.healing.levers import Levers, Person
 from drift.render.levers import render_approved, render_paused, render_rejected, render_resumed, render_retried
@@ -70,7 +70,21 @@ def resume(reason: ReasonOption, market: MarketOption = None, by: ByOption = Non
     return _pull(act, estate)
 
 
-def approve(job: JobArgument, reason: ReasonOption, by: ByOption = None, estate: EstateOption = None) -> int:
+def approve(
+    job: JobArgument,
+    reason: Annotated[
+        str,
+        typer.Option(
+            "--reason",
+            help="Why, for whoever reads the history.",
+            metavar="TEXT",
+            callback=long_text,
+            show_default=False,
+        ),
+    ] = "no reason was given",
+    by: ByOption = None,
+    estate: EstateOption = None,
+) -> int:
     """Overrule the reason for which a job is held, and queue it. Every other check is made all the same.
 
     Exit status: 0 it is queued, 1 refused or failed.

@@ -292,8 +292,9 @@ class TestPauseAndResume:
 
 
 class TestJobs:
+    @pytest.mark.parametrize("who", [WHO, WHO[:2]], ids=["with a reason", "by name alone"])
     def test_an_approval_by_the_first_digits_lets_that_reason_pass(
-        self, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+        self, terminal: Terminal, monkeypatch: pytest.MonkeyPatch, who: tuple[str, ...]
     ) -> None:
         monkeypatch.setenv("BREAKER_COUNT", "1")
         terminal.queued()
@@ -301,7 +302,7 @@ class TestJobs:
         job_id = terminal.held()
         told = terminal.run("holds").stdout
         assert f"trueup drift approve {job_id[:12]} --by WHO --reason WHY" in told
-        approved = terminal.run("approve", job_id[:8], *WHO)
+        approved = terminal.run("approve", job_id[:8], *who)
         assert approved.status == 0
         assert approved.stdout.startswith(f"de/network: job {job_id[:12]} is approved (oscillating) and queued\n")
         assert terminal.run("heal").status == 0
