@@ -103,7 +103,11 @@ class _Reader:
             if name in fields:
                 _refuse(f"the field {name} stands here a second time (first on line {self._lines[here]})", event)
             self._lines[here] = _line_of(event)
-            fields[name] = self._value(next(self._events), here)
+            value = self._value(next(self._events), here)
+            if value is None:
+                # Whoever wrote `kill_switch:` and forgot why has pulled it all the same.
+                _refuse(f"the field {name} says nothing: write its value, or leave it out", event)
+            fields[name] = value
         return fields
 
 

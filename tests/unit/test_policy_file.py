@@ -65,7 +65,7 @@ def test_a_fault_names_its_line(old: str, new: str, fault: str) -> None:
 @pytest.mark.parametrize(
     ("scalar", "value"),
     [
-        ("on", "on"), ("no", "no"), ("yes", "yes"), ("true", True), ("False", False), ("~", None), ("", None),
+        ("on", "on"), ("no", "no"), ("yes", "yes"), ("true", True), ("False", False),
         ("5", 5), ("-5", -5), ("010", 10), ("0x1f", "0x1f"), ("1_000", "1_000"), ("1.5", "1.5"), ("12:30", "12:30"),
         ("2026-11-25", "2026-11-25"), ("'5'", "5"), ('"true"', "true"), ("'~'", "~"), ("9" * 40, "9" * 40),
     ],
@@ -94,6 +94,9 @@ def test_every_field_and_item_has_its_line() -> None:
         ("# only a comment\n", 1, "says nothing"),
         ("---\n...\n", 2, "says nothing"),
         ("~\n", 1, "says nothing"),
+        ("kill_switch:\nheal_mode: on\n", 1, "the field kill_switch says nothing: write its value, or leave it out"),
+        ("rules:\n- do: ignore\n  attribute: ~\n", 3, "the field attribute says nothing"),
+        ("protected:\n  type: null\n", 2, "the field type says nothing"),
         ("a: 1\nb: 2\na: 3\n", 3, "a second time (first on line 1)"),
         ("a:\n  b: 1\n  'b': 2\n", 3, "a second time (first on line 2)"),
         ("a: &x [1]\n", 1, "anchors and aliases"),
