@@ -10,6 +10,7 @@ from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient
 
 from adapters.azure_blobs import AzureBlobStore
+from adapters.azure_pins import AzurePinStore
 from adapters.azure_results import AzureResultStore
 from adapters.azure_retries import BlobRetryPolicy, RetryLimits
 from adapters.azure_runs import AzureRunStore
@@ -22,7 +23,7 @@ from bench.estates import BenchEstate
 from bench.requests import Account, Recording, RecordingTransport
 from reconcile.market import MarketReconciler, Rules
 from reconcile.render.html import render_html
-from reconcile.run import RunProgress, reconcile_estate
+from reconcile.run import RunProgress, RunStores, reconcile_estate
 from records.report import Report, RunSummary
 from records.results import Run
 from records.runs import RunRow
@@ -58,6 +59,7 @@ async def reconcile(account: Account, estate: BenchEstate, *, save: bool = True)
     tables = TableServiceClient.from_connection_string(
         account.connection_string, transport=RecordingTransport(recording, account)
     )
+    stores = RunStores(runs=AzureRunStore(tables, table=RUNS_TABLE, row=RunRow), pins=AzurePinStore(tables))
     started = time.perf_counter()
     with OutcomeSpool() as spool:
         summary = await reconcile_estate(
@@ -72,7 +74,7 @@ async def reconcile(account: Account, estate: BenchEstate, *, save: bool = True)
                 ),
                 clock=utc_now,
             ),
-            runs=AzureRunStore(tables, table=RUNS_TABLE, row=RunRow) if save else None,
+            kept_in=stores if save else None,
             wanted=[],
             width=settings.fan_out_width,
             progress=RunProgress(on_markets=lambda _: None, on_outcome=spool.add),

@@ -19,7 +19,7 @@ from reconcile.render.html import render_html
 from reconcile.render.json import render_json
 from reconcile.render.markdown import render_markdown
 from reconcile.render.terminal import render_terminal
-from reconcile.run import RunProgress, reconcile_estate
+from reconcile.run import RunProgress, RunStores, reconcile_estate
 from records.names import is_named_by_the_service, is_run_id
 from records.report import MarketOutcome, Report, RunSummary
 from records.results import Run
@@ -111,9 +111,7 @@ async def _reconcile(
             )
             return await reconcile_estate(
                 reconciler,
-                runs=estate.runs if save else None,
-                work=estate.work,
-                pins=estate.pins if save else None,
+                kept_in=RunStores(runs=estate.runs, pins=estate.pins, work=estate.work) if save else None,
                 wanted=wanted,
                 width=settings.fan_out_width,
                 progress=RunProgress(

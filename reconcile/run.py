@@ -25,20 +25,26 @@ class RunProgress:
     on_outcome: Callable[[MarketOutcome], None]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStores:
+    """Where a run is kept, and what it tells of module pins; ``work`` is where runs of the service keep theirs, which goes with
+    them once they are too old.
+    """
+
+    runs: RunStore[RunRow]
+    pins: PinStore
+    work: WorkStore[MarketOutcome] | None = None
+
+
 async def reconcile_estate(
     reconciler: MarketReconciler,
     *,
-    runs: RunStore[RunRow] | None,
-    work: WorkStore[MarketOutcome] | None = None,
-    pins: PinStore | None = None,
+    kept_in: RunStores | None,
     wanted: Collection[str],
     width: int,
     progress: RunProgress,
 ) -> RunSummary:
-    """Reconciles the markets that are wanted, or all, and keeps the run's row where ``runs`` is given.
-
-    ``work`` is where runs of the service keep theirs, which goes with them once they are too old; ``pins`` where what they tell
-    of module pins is kept.
+    """Reconciles the markets that are wanted, or all, and keeps the run where ``kept_in`` says.
 
     Raises:
         UnknownMarketError: a wanted market is in no record.
@@ -65,27 +71,20 @@ async def reconcile_estate(
     if not wanted:
         await tally.find_unregistered_states(records)
         tally.add_up_pins()
-    if runs:
-        await _keep_run(
-            runs, work, pins, reconciler, tally, Scope(markets=tuple(filter(is_market_key, markets)) if wanted else ())
-        )
+    if kept_in:
+        scope = Scope(markets=tuple(filter(is_market_key, markets)) if wanted else ())
+        await _keep_run(kept_in, reconciler, tally, scope)
     return tally.summary(run=reconciler.run, finished_at=reconciler.clock())
 
 
-async def _keep_run(
-    runs: RunStore[RunRow],
-    work: WorkStore[MarketOutcome] | None,
-    pins: PinStore | None,
-    reconciler: MarketReconciler,
-    tally: EstateTally,
-    scope: Scope,
-) -> None:
+async def _keep_run(stores: RunStores, reconciler: MarketReconciler, tally: EstateTally, scope: Scope) -> None:
     summary = tally.summary(run=reconciler.run, finished_at=reconciler.clock())
     row = summary.row(trigger=Trigger.TERMINAL, scope=scope, expected_markets=summary.markets)
     try:
-        await runs.save_run(row=row)
-        if pins and summary.pins:
-            await keep_pins(pins, run=reconciler.run, pins=summary.pins)
-        await prune_old_runs(runs, work, pins=pins, started_before=reconciler.rules.oldest_kept(row.started_at))
+        await stores.runs.save_run(row=row)
+        if summary.pins:
+            await keep_pins(stores.pins, run=reconciler.run, pins=summary.pins)
+        oldest_kept = reconciler.rules.oldest_kept(row.started_at)
+        await prune_old_runs(stores.runs, stores.work, pins=stores.pins, started_before=oldest_kept)
     except StoreError as error:
         tally.add_problems([of_the_estate(error, RecordKind.RESULTS)])

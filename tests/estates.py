@@ -37,7 +37,7 @@ from adapters.table_names import (
     WORK_TABLE,
 )
 from reconcile.market import MarketReconciler, Rules
-from reconcile.run import RunProgress, reconcile_estate
+from reconcile.run import RunProgress, RunStores, reconcile_estate
 from records.faults import FaultCode, RecordKind
 from records.plan_checks import CheckRunRow, StackObservation
 from records.ports import Clock, RecordReader, ResultStore, RowT, RunStore
@@ -45,7 +45,7 @@ from records.report import MarketOutcome, RunSummary
 from records.results import Run, StackResult
 from records.runs import RunRow
 from records.verdicts import Verdict
-from tests.fakes import MemoryBlobStore
+from tests.fakes import MemoryBlobStore, MemoryPinStore
 
 LINEAGE: Final = "edd2705f-7116-be1f-264c-8eebc32084c8"
 SERIAL: Final = 42
@@ -271,6 +271,7 @@ async def reconcile_all(
     progress = RunProgress(
         on_markets=listed.extend, on_outcome=lambda outcome: outcomes.update({outcome.market: outcome})
     )
-    summary = await reconcile_estate(reconciler, runs=runs, wanted=wanted, width=width, progress=progress)
+    stores = RunStores(runs=runs, pins=MemoryPinStore()) if runs else None
+    summary = await reconcile_estate(reconciler, kept_in=stores, wanted=wanted, width=width, progress=progress)
     assert sorted(outcomes) == listed
     return Reconciled(summary=summary, outcomes=outcomes)

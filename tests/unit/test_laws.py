@@ -131,7 +131,7 @@ async def reconciled(store: MemoryBlobStore) -> tuple[dict[str, MarketOutcome], 
         clock=lambda: NOW,
     )
     progress = RunProgress(on_markets=lambda _: None, on_outcome=keep)
-    summary = await reconcile_estate(reconciler, runs=None, wanted=[], width=3, progress=progress)
+    summary = await reconcile_estate(reconciler, kept_in=None, wanted=[], width=3, progress=progress)
     return outcomes, summary.exit_status
 
 

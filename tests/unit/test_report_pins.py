@@ -10,7 +10,7 @@ from lanes.messages import FinishRequest, ItemRequest
 from reconcile.market import MarketReconciler
 from reconcile.module_pins import PinTally
 from reconcile.render.pins import loose_of, version_of
-from reconcile.run import RunProgress, reconcile_estate
+from reconcile.run import RunProgress, RunStores, reconcile_estate
 from reconcile.service.checking import reconcile_market
 from reconcile.service.finishing import finish_run
 from reconcile.service.planning import plan_run
@@ -142,7 +142,9 @@ async def test_on_a_terminal_pins_that_cannot_be_kept_leave_no_old_run_unpruned(
         records=bench.service().records, results=None, run=Run.named_by(NOW), rules=RULES, clock=lambda: NOW
     )
     progress = RunProgress(on_markets=lambda _: None, on_outcome=lambda _: None)
-    summary = await reconcile_estate(reconciler, runs=runs, pins=pins, wanted=(), width=2, progress=progress)
+    summary = await reconcile_estate(
+        reconciler, kept_in=RunStores(runs=runs, pins=pins), wanted=(), width=2, progress=progress
+    )
     assert (summary.exit_status, summary.problems) == (0, ())
     assert await runs.run(run_id=old.run_id) is None
 
