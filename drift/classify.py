@@ -5,7 +5,6 @@ the undoing of drift gets a kind that is never healed.
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
 from drift.differences import Effect, differences, effects, is_same, recreates
@@ -22,65 +21,40 @@ _ACTING: Final = frozenset({_CREATE, _UPDATE, _DELETE, *_REPLACE})
 _DRIFTED: Final = frozenset({_UPDATE, _DELETE})
 
 
-class Passed(StrEnum):
-    """Why an object that the plan names is no finding."""
-
-    READ = "read"
-    MOVED = "moved"
-    IMPORTED = "imported"
-    SAME = "same"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NoFinding:
-    """An object that is no finding."""
-
-    address: str
-    deposed: str | None = None
-    reason: Passed
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Classification:
-    """What a plan comes to. Every object that drifted, acts, moves or is imported is in ``findings`` or in ``passed``, once.
+    """What a plan comes to.
 
     ``carried_along`` are the addresses that any apply of the plan would move or import, with a finding or without: sorted, each
     once, the new one of what moves. A heal must not do either (`drift.conditions` holds it as ``mixed``); a finding's own kind
-    does not tell. ``managed_count`` is what a share of the stack is a share of. ``changed_output_count`` outputs would change
-    with any apply.
+    does not tell. ``managed_count`` is what a share of the stack is a share of.
     """
 
     findings: tuple[Finding, ...]
-    passed: tuple[NoFinding, ...]
     carried_along: tuple[str, ...]
     managed_count: int
-    changed_output_count: int
 
 
 def classify(plan: Plan) -> Classification:
     """The findings of a plan, sorted by address."""
-    judged = [_judge(planned) for planned in plan.objects]
-    findings = [one for one in judged if isinstance(one, Finding)] + [_of_action(one) for one in plan.invoked_actions]
+    judged = [*map(_judge, plan.objects), *map(_of_action, plan.invoked_actions)]
+    findings = [one for one in judged if one]
     return Classification(
         findings=tuple(sorted(findings, key=lambda one: (one.address, one.deposed or "", one.type))),
-        passed=tuple(one for one in judged if isinstance(one, NoFinding)),
         carried_along=tuple(sorted({one.address for one in plan.objects if one.moved_from or one.is_imported})),
         managed_count=plan.managed_count,
-        changed_output_count=plan.changed_output_count,
     )
 
 
-def _judge(planned: PlannedObject) -> Finding | NoFinding:
+def _judge(planned: PlannedObject) -> Finding | None:
     actions = planned.change.actions if planned.change else NO_OP
-    if planned.drift and planned.drift.does_nothing and not planned.change:
-        return _passed(planned)
     if _is_unsafe(planned, actions):
         return _finding(planned, FindingKind.UNSAFE)
     if actions in _ACTING and planned.change:
         return _finding(planned, _kind_of(planned, planned.change))
     if _has_drifted(planned) and planned.drift:
         return _finding(planned, FindingKind.STALE_STATE)
-    return _passed(planned)
+    return None
 
 
 def _is_unsafe(planned: PlannedObject, actions: tuple[str, ...]) -> bool:
@@ -156,18 +130,6 @@ def _of_action(invoked: InvokedAction) -> Finding:
     return Finding(
         address=invoked.address, type=invoked.type, kind=FindingKind.UNSAFE, actions=("invoke",), destructive=False
     )
-
-
-def _passed(planned: PlannedObject) -> NoFinding:
-    if planned.change and planned.change.actions == READ:
-        reason = Passed.READ
-    elif planned.is_imported:
-        reason = Passed.IMPORTED
-    elif planned.moved_from:
-        reason = Passed.MOVED
-    else:
-        reason = Passed.SAME
-    return NoFinding(address=planned.address, deposed=planned.deposed, reason=reason)
 
 
 def _resource_id(planned: PlannedObject) -> str | None:

@@ -74,7 +74,6 @@ class PlanDocument(msgspec.Struct, frozen=True):
     """The plan. Of a field that older versions do not write, or OpenTofu does not, None is not false."""
 
     format_version: str = ""
-    terraform_version: str = ""
     resource_drift: list[ResourceDocument] | None = None
     resource_changes: list[ResourceDocument] | None = None
     output_changes: dict[str, OutputDocument] | None = None

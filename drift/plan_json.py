@@ -84,10 +84,8 @@ class Plan:
     ``managed_count`` is the managed resources of the stack, those that no finding is about among them.
     """
 
-    terraform_version: str
     objects: tuple[PlannedObject, ...]
     managed_count: int
-    changed_output_count: int
     invoked_actions: tuple[InvokedAction, ...]
 
 
@@ -146,10 +144,8 @@ def _read(plan: PlanDocument, has_changes: bool | None) -> Plan | InconclusivePl
         key for found in (drifts, changes) for key, one in found.items() if one.mode == "managed" and not one.deposed
     }
     return Plan(
-        terraform_version=plan.terraform_version,
         objects=_mask_all([(drifts.get(key), changes.get(key)) for key in keys]),
         managed_count=len(managed),
-        changed_output_count=_changed_outputs(plan),
         invoked_actions=tuple(
             sorted(
                 (InvokedAction(address=one.address, type=one.type) for one in plan.action_invocations or ()),
@@ -170,14 +166,14 @@ def _contradiction(plan: PlanDocument, said: set[bool | None]) -> str | None:
     if False in said and any(tuple(one.change.actions) not in {NO_OP, READ} for one in changes):
         return "the plan has changes and says that it cannot be applied"
     if True in said and not (
-        plan.action_invocations or _changed_outputs(plan) or any(not one.is_silent for one in changes)
+        plan.action_invocations or _changes_outputs(plan) or any(not one.is_silent for one in changes)
     ):
         return "Terraform has something to apply and the plan shows no change that this trueup knows"
     return None
 
 
-def _changed_outputs(plan: PlanDocument) -> int:
-    return sum(tuple(output.actions) != NO_OP for output in (plan.output_changes or {}).values())
+def _changes_outputs(plan: PlanDocument) -> bool:
+    return any(tuple(output.actions) != NO_OP for output in (plan.output_changes or {}).values())
 
 
 @dataclass(frozen=True, slots=True, repr=False)
