@@ -27,7 +27,7 @@ from adapters.terraform_sign_in import OpenSignIn, SignIn, by_itself
 from adapters.work_folder import no_folder, work_folder
 from records.errors import BundleError, SettingsError
 from records.registry import StateLocation
-from records.terraform import Applied, Cause, DeployedModule, Diagnostic, Inconclusive, MadePlan, ReadT, Step
+from records.terraform import Applied, Cause, DeployedRoot, Diagnostic, MadePlan, NoAnswer, ReadT, Step
 from records.tracker import Bundle
 
 _OVERRIDE: Final = "~trueup_override.tf.json"
@@ -70,13 +70,13 @@ class TerraformCli:
 
     def deployed(
         self, *, content: bytes, bundle: Bundle, state: StateLocation, subscription_id: str | None = None
-    ) -> AbstractAsyncContextManager[DeployedModule]:
+    ) -> AbstractAsyncContextManager[DeployedRoot]:
         return self._deployed(content, bundle, state, subscription_id)
 
     @asynccontextmanager
     async def _deployed(
         self, content: bytes, bundle: Bundle, state: StateLocation, subscription_id: str | None
-    ) -> AsyncIterator[DeployedModule]:
+    ) -> AsyncIterator[DeployedRoot]:
         options = self._options
         parent = work_folder(options.work_folder)
         try:
@@ -138,7 +138,7 @@ def _unpacked(
 
 @dataclass(slots=True)
 class _Module:
-    """A `DeployedModule`; its first plan initialises it."""
+    """A `DeployedRoot`; its first plan initialises it."""
 
     folder: PrivateFolder
     binary: str
@@ -151,7 +151,7 @@ class _Module:
     is_initialised: bool = False
     runs: int = 0
 
-    async def plan(self, *, lock_timeout_seconds: int | None = None) -> MadePlan | Inconclusive:
+    async def plan(self, *, lock_timeout_seconds: int | None = None) -> MadePlan | NoAnswer:
         if not self.is_initialised:
             failed = await self._init()
             if failed:
@@ -164,12 +164,12 @@ class _Module:
             ["-json", "-input=false", *lock, "-detailed-exitcode", f"-out={file}"],
             good={0, _CHANGES},
         )
-        if isinstance(planned, Inconclusive):
+        if isinstance(planned, NoAnswer):
             return planned
         showed = await self._run(
             Step.SHOW, ["-json", str(file)], good={0}, output_max_bytes=self.options.plan_json_max_bytes
         )
-        if isinstance(showed, Inconclusive):
+        if isinstance(showed, NoAnswer):
             return showed
         return MadePlan(
             file=file,
@@ -185,7 +185,7 @@ class _Module:
 
         return await in_thread(read)
 
-    async def apply(self, plan: MadePlan, *, lock_timeout_seconds: int) -> Applied | Inconclusive:
+    async def apply(self, plan: MadePlan, *, lock_timeout_seconds: int) -> Applied | NoAnswer:
         if not plan.file.is_relative_to(self.folder.path):
             raise ValueError("the plan was made by another module")
         done = await self._run(
@@ -193,17 +193,17 @@ class _Module:
             ["-json", "-input=false", f"-lock-timeout={lock_timeout_seconds}s", str(plan.file)],
             good={0},
         )
-        if isinstance(done, Inconclusive):
+        if isinstance(done, NoAnswer):
             return await self._with_its_state_saved(done, lock_timeout_seconds)
         return Applied(diagnostics=await self._said(done))
 
-    async def _with_its_state_saved(self, failed: Inconclusive, lock_timeout_seconds: int) -> Inconclusive:
+    async def _with_its_state_saved(self, failed: NoAnswer, lock_timeout_seconds: int) -> NoAnswer:
         """Where the backend did not take the state, Terraform leaves it in its folder, which is about to go."""
         if not (self.root / _UNSAVED_STATE).exists():
             return failed
         lock = f"-lock-timeout={lock_timeout_seconds}s"
         pushed = await self._run(Step.STATE, ["push", lock, _UNSAVED_STATE], good={0})
-        if not isinstance(pushed, Inconclusive):
+        if not isinstance(pushed, NoAnswer):
             return failed
         return replace(
             failed,
@@ -211,7 +211,7 @@ class _Module:
             message="`apply` made changes, and neither it nor `state push` could write the state. Import what it made.",
         )
 
-    async def _init(self) -> Inconclusive | None:
+    async def _init(self) -> NoAnswer | None:
         shared = self.options.shared_providers
         if shared:
             await in_thread(lambda: link_providers(shared, self.root))
@@ -219,10 +219,10 @@ class _Module:
         done = await self._run(
             Step.INIT, ["-json", "-input=false", "-reconfigure", "-lockfile=readonly", *settings], good={0}
         )
-        if isinstance(done, Inconclusive):
+        if isinstance(done, NoAnswer):
             return done
         if read_backend(self.root) not in self.backend.as_read:
-            return Inconclusive(
+            return NoAnswer(
                 step=Step.INIT,
                 cause=Cause.OTHER_BACKEND,
                 message="The bundle has `init` set up another state than the stack's. Take the override of its backend out, "
@@ -234,7 +234,7 @@ class _Module:
 
     async def _run(
         self, step: Step, arguments: list[str], *, good: set[int], output_max_bytes: int | None = None
-    ) -> "_Done | Inconclusive":
+    ) -> "_Done | NoAnswer":
         self.runs += 1
         self.sign_in.next_command()
         outputs = self.folder.path / "o" / f"{self.runs}.{step}"
@@ -265,7 +265,7 @@ class _Module:
         cause, message = why_no_answer(ended, limits)
         if cause is Cause.FAILED and self.sign_in.failure:
             cause, message = Cause.NOT_SIGNED_IN, f"failed: {self.sign_in.failure}"
-        return Inconclusive(step=step, cause=cause, message=f"`{step}` {message}", diagnostics=await self._said(done))
+        return NoAnswer(step=step, cause=cause, message=f"`{step}` {message}", diagnostics=await self._said(done))
 
     async def _said(self, done: "_Done") -> tuple[Diagnostic, ...]:
         secrets = self.secrets | self.sign_in.secrets

@@ -15,7 +15,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from records.terraform import Diagnostic, Severity
+from records.terraform import Diagnostic, DiagnosticSeverity
 
 MOST_DIAGNOSTICS: Final = 20
 """Errors first. The first one is what matters; a module that cannot be read can have thousands."""
@@ -56,7 +56,7 @@ class _Range(BaseModel):
 class _Said(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    severity: Severity
+    severity: DiagnosticSeverity
     summary: str
     detail: str = ""
     address: str | None = None
@@ -77,12 +77,12 @@ def read_diagnostics(stdout: Path, stderr: Path, *, secrets: Iterable[str]) -> t
     stderr is read for what comes before Terraform knows of ``-json``. ``secrets`` are values that are hidden wherever they are.
     """
     values = sorted(secrets, key=len, reverse=True)
-    by_severity: dict[Severity, dict[Diagnostic, None]] = {severity: {} for severity in Severity}
+    by_severity: dict[DiagnosticSeverity, dict[Diagnostic, None]] = {severity: {} for severity in DiagnosticSeverity}
     for said in (*_in_json(stdout), *_in_text(stderr)):
         kept = by_severity[said.severity]
         if len(kept) < MOST_DIAGNOSTICS:
             kept[_without_values(said, values)] = None
-    return tuple(one for severity in Severity for one in by_severity[severity])[:MOST_DIAGNOSTICS]
+    return tuple(one for severity in DiagnosticSeverity for one in by_severity[severity])[:MOST_DIAGNOSTICS]
 
 
 def masked(text: str, secrets: Iterable[str] = ()) -> str:
@@ -125,7 +125,7 @@ def _in_text(path: Path) -> Iterator[_Said]:
     for line in _ANSI.sub("", text).splitlines():
         begun, found, summary = line.partition("Error: ")
         if found and not begun.strip("│ "):
-            yield _Said(severity=Severity.ERROR, summary=summary)
+            yield _Said(severity=DiagnosticSeverity.ERROR, summary=summary)
 
 
 def _without_values(said: _Said, secrets: list[str]) -> Diagnostic:

@@ -19,7 +19,7 @@ from records.ports import Clock, MarketJudge, RecordReader
 from records.readings import Present, StateHead
 from records.registry import RegistryRecord, StateLocation
 from records.store_faults import told
-from records.terraform import Inconclusive, Planner
+from records.terraform import NoAnswer, Planner
 from records.tracker import Bundle
 from records.verdicts import Verdict
 
@@ -50,7 +50,7 @@ class StackObserver:
     async def looking(
         self, market: str, stack: str, *, lock_timeout_seconds: int | None = None
     ) -> AsyncIterator["Look"]:
-        """The same, with the plan at hand while the block lasts. ``lock_timeout_seconds`` is as in `DeployedModule.plan`.
+        """The same, with the plan at hand while the block lasts. ``lock_timeout_seconds`` is as in `DeployedRoot.plan`.
 
         Raises:
             SettingsError: as `observe`, on entering.
@@ -108,7 +108,7 @@ class StackObserver:
             return Look(seen=_without_a_plan(seen, str(error)))
         except StoreError as error:
             return Look(seen=_without_a_plan(seen, f"The bundle that the tracker names cannot be read: {told(error)}"))
-        if isinstance(made, Inconclusive) or isinstance(planned, tuple):
+        if isinstance(made, NoAnswer) or isinstance(planned, tuple):
             return Look(seen=_without_a_plan(seen, *(planned if isinstance(planned, tuple) else ())))
         return Look(
             seen=seen.model_copy(update={"plan": planned, "diagnostics": ()}),

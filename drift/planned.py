@@ -10,7 +10,7 @@ from drift.plan_json import InconclusiveCode, InconclusivePlan, read_plan
 from records.findings import Finding, FindingKind
 from records.plan_checks import PlannedStack
 from records.registry import RegistryRecord, StateLocation
-from records.terraform import DeployedModule, Inconclusive, MadePlan
+from records.terraform import DeployedRoot, MadePlan, NoAnswer
 
 _FLEET_DIGITS: Final = 16
 _REMEDIES: Final = {
@@ -27,7 +27,7 @@ class Deployed:
     """What was deployed to a stack, unpacked, with a plan of it that was made."""
 
     location: StateLocation
-    module: DeployedModule
+    module: DeployedRoot
     made: MadePlan
     names: tuple[str, ...]
 
@@ -37,10 +37,10 @@ class Deployed:
 
 
 async def read(
-    module: DeployedModule, made: MadePlan | Inconclusive, names: tuple[str, ...]
+    module: DeployedRoot, made: MadePlan | NoAnswer, names: tuple[str, ...]
 ) -> PlannedStack | tuple[str, ...]:
     """What a plan shows; or why there is nothing to be seen in it, one line each, masked."""
-    if isinstance(made, Inconclusive):
+    if isinstance(made, NoAnswer):
         return (made.message, *map(str, made.diagnostics))
     match await module.read(made, lambda document: _classify(document, has_changes=made.has_changes)):
         case InconclusivePlan() as plan:

@@ -13,7 +13,7 @@ from records.tracker import Bundle
 ReadT = TypeVar("ReadT")
 
 
-class Severity(StrEnum):
+class DiagnosticSeverity(StrEnum):
     """Terraform's own words."""
 
     ERROR = "error"
@@ -57,7 +57,7 @@ class Diagnostic:
     HTTP statuses out of the rest of the text; ``file`` is in the bundle.
     """
 
-    severity: Severity
+    severity: DiagnosticSeverity
     summary: str
     address: str | None = None
     file: str | None = None
@@ -71,7 +71,7 @@ class Diagnostic:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Inconclusive:
+class NoAnswer:
     """There is no answer: nothing can be said of drift, and an apply may have done all, some or none of its work.
 
     ``message`` is a sentence with the remedy. It holds no value.
@@ -85,7 +85,7 @@ class Inconclusive:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MadePlan:
-    """A plan, as files that are gone once its `DeployedModule` is.
+    """A plan, as files that are gone once its `DeployedRoot` is.
 
     Both hold secrets in clear. ``json_file`` is what ``terraform show -json`` wrote and may have hundreds of megabytes;
     ``file`` is what an apply takes. ``has_changes`` is Terraform's own answer: false where an apply would do nothing, though
@@ -105,10 +105,10 @@ class Applied:
     diagnostics: tuple[Diagnostic, ...] = ()
 
 
-class DeployedModule(Protocol):
+class DeployedRoot(Protocol):
     """A root module as it was deployed, in a folder of its own, for one task at a time."""
 
-    async def plan(self, *, lock_timeout_seconds: int | None = None) -> MadePlan | Inconclusive:
+    async def plan(self, *, lock_timeout_seconds: int | None = None) -> MadePlan | NoAnswer:
         """Plans what is there now.
 
         Without ``lock_timeout_seconds`` no lock is taken and the state's blob is left as it was, ETag included. With it the
@@ -124,7 +124,7 @@ class DeployedModule(Protocol):
         The JSON is mapped and not loaded, and gone from memory afterwards: nothing that the reader returns may refer to it.
         """
 
-    async def apply(self, plan: MadePlan, *, lock_timeout_seconds: int) -> Applied | Inconclusive:
+    async def apply(self, plan: MadePlan, *, lock_timeout_seconds: int) -> Applied | NoAnswer:
         """Applies a plan that this module made, exactly. Terraform refuses it where the state has moved since."""
 
 
@@ -133,7 +133,7 @@ class Planner(Protocol):
 
     def deployed(
         self, *, content: bytes, bundle: Bundle, state: StateLocation, subscription_id: str | None = None
-    ) -> AbstractAsyncContextManager[DeployedModule]:
+    ) -> AbstractAsyncContextManager[DeployedRoot]:
         """The root module in the bundle ``content``, to be planned against ``state``.
 
         What Terraform leaves is gone when the block ends, however it ends, and so is every process that it started. Where this

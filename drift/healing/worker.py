@@ -38,7 +38,7 @@ from records.heals import HealJob
 from records.plan_checks import HoldReason, PlannedStack, StackObservation, stack_path
 from records.ports import Clock, RecordReader
 from records.readings import Present, Reading, StateHead
-from records.terraform import Inconclusive
+from records.terraform import NoAnswer
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -205,9 +205,7 @@ class Healer:
             outcome = await deployed.module.apply(deployed.made, lock_timeout_seconds=self.lock_timeout_seconds)
         # Before anything else: whoever waited for Terraform's lock may move the state from here on.
         state = await self.records.state(location=deployed.location)
-        told = (
-            " ".join([outcome.message, *map(str, outcome.diagnostics)]) if isinstance(outcome, Inconclusive) else None
-        )
+        told = " ".join([outcome.message, *map(str, outcome.diagnostics)]) if isinstance(outcome, NoAnswer) else None
         await entry.applied(told)
         await self._verify(entry, deployed, state, is_whole=told is None)
 

@@ -13,7 +13,7 @@ from adapters.bundle_zip import pack_bundle
 from adapters.terraform_cli import TerraformCli, TerraformOptions
 from adapters.terraform_environment import FolderStates
 from records.registry import StateLocation
-from records.terraform import Inconclusive, Step
+from records.terraform import NoAnswer, Step
 from records.tracker import Bundle
 from tests.terraform.disk_estate import DiskEstate, disk_estate
 from tests.world.sim_cloud import using_azsim
@@ -34,7 +34,7 @@ def estate(monkeypatch: pytest.MonkeyPatch) -> Iterator[DiskEstate]:
         yield made
 
 
-async def refused(estate: DiskEstate, files: dict[str, str]) -> Inconclusive:
+async def refused(estate: DiskEstate, files: dict[str, str]) -> NoAnswer:
     module = estate.module("de/hub")
     for name, text in files.items():
         (module / name).write_text(text, encoding="utf-8")
@@ -49,7 +49,7 @@ async def refused(estate: DiskEstate, files: dict[str, str]) -> Inconclusive:
             state=StateLocation(key="de/hub.tfstate"),
         ) as deployed:
             plan = await deployed.plan()
-    assert isinstance(plan, Inconclusive)
+    assert isinstance(plan, NoAnswer)
     assert not [secret for secret in LETTERS if secret.lower() in repr(plan).lower()]
     return plan
 

@@ -22,7 +22,7 @@ from adapters.terraform_cli import TerraformCli, TerraformOptions
 from adapters.terraform_environment import AzureStates, own_environment
 from adapters.terraform_sign_in import SignIn
 from records.registry import StateLocation
-from records.terraform import Applied, Cause, DeployedModule, Inconclusive, MadePlan, Step
+from records.terraform import Applied, Cause, DeployedRoot, MadePlan, NoAnswer, Step
 from tests.terraform.checked_estate import CheckedEstate, checked_estate, rule
 from tests.terraform.leaks import leaks
 from tests.terraform.test_terraform_cli import Packed, packed, stand_in, wait_for
@@ -120,7 +120,7 @@ def deployed(app: TerraformWorld, cloud: SimCloud, tmp_path: Path) -> Packed:
 @asynccontextmanager
 async def module_of(
     world: TerraformWorld, made: Packed, work: Path, *, binary: str = "terraform"
-) -> AsyncIterator[tuple[DeployedModule, SignIn]]:
+) -> AsyncIterator[tuple[DeployedRoot, SignIn]]:
     """As the service opens one, with what it is signed in by."""
     states = AzureStates(account_name=world.azurite.account.name, container=CONTAINER)
     async with sign_in_of(own_environment(), RetryLimits(total=1, backoff_seconds=0)) as open_sign_in:
@@ -176,7 +176,7 @@ async def test_without_an_answer_from_here_terraform_cannot_sign_in(
     monkeypatch.setenv("ARM_MSI_ENDPOINT", platform.url)
     async with module_of(app, deployed, work) as (module, _):
         failed = await module.plan()
-    assert isinstance(failed, Inconclusive), failed
+    assert isinstance(failed, NoAnswer), failed
     assert (failed.step, failed.cause) == (Step.INIT, Cause.FAILED)
     assert set(platform.refused) == {"does not support the API version '2018-02-01'"}
     assert platform.issued == []
@@ -188,7 +188,7 @@ async def test_an_identity_that_fails_makes_a_check_inconclusive_and_is_named(
     platform.failing = NOT_FOUND
     async with module_of(app, deployed, work) as (module, _):
         failed = await module.plan()
-        assert isinstance(failed, Inconclusive), failed
+        assert isinstance(failed, NoAnswer), failed
         assert (failed.step, failed.cause) == (Step.INIT, Cause.NOT_SIGNED_IN)
         assert failed.message == (
             "`init` failed: the app's managed identity gave no token for storage.azure.com: HTTP 400. Look whether the app has "
@@ -225,7 +225,7 @@ async def test_a_token_that_an_earlier_command_was_refused_is_not_why_a_later_on
     async with module_of(app, deployed, work, binary=binary) as (module, _):
         failed = await module.plan()
     assert (tmp_path / "answer").read_text() == "400"
-    assert isinstance(failed, Inconclusive), failed
+    assert isinstance(failed, NoAnswer), failed
     assert (failed.step, failed.cause) == (Step.PLAN, Cause.FAILED)
 
 

@@ -23,7 +23,7 @@ from adapters.terraform_cli import TerraformCli, TerraformOptions
 from adapters.terraform_environment import AzureStates, FolderStates
 from records.errors import BundleError, SettingsError
 from records.registry import StateLocation
-from records.terraform import Applied, Cause, Inconclusive, MadePlan, Severity, Step
+from records.terraform import Applied, Cause, DiagnosticSeverity, MadePlan, NoAnswer, Step
 from records.tracker import Bundle
 from tests.world.sim_cloud import SimCloud, make_sim_cloud, using_azsim
 from tests.world.terraform_backend import TerraformStack, TerraformWorld
@@ -144,7 +144,7 @@ def at(name: str, **fields: str) -> StateLocation:
     return StateLocation(key=f"de/{name}.tfstate", **fields)
 
 
-def shown(plan: MadePlan | Inconclusive) -> dict[str, Any]:
+def shown(plan: MadePlan | NoAnswer) -> dict[str, Any]:
     assert isinstance(plan, MadePlan), plan
     loaded: dict[str, Any] = json.loads(plan.json_file.read_bytes())
     return loaded
@@ -186,7 +186,7 @@ async def test_a_change_in_a_workspace_is_planned_locked_applied_and_then_gone(
         assert isinstance(again, MadePlan)
         assert not again.has_changes
         stale = await module.apply(plan, lock_timeout_seconds=1)
-        assert isinstance(stale, Inconclusive)
+        assert isinstance(stale, NoAnswer)
         assert (stale.step, stale.diagnostics[0].summary) == (Step.APPLY, "Saved plan is stale")
     assert json.loads(stack.blob.client.download_blob().readall())["serial"] == 3
 
@@ -201,7 +201,7 @@ async def test_a_locked_state_holds_a_locked_plan_up_and_no_other(
         assert isinstance(await module.plan(), MadePlan)
         held = await module.plan(lock_timeout_seconds=0)
     lease.break_lease(0)
-    assert isinstance(held, Inconclusive)
+    assert isinstance(held, NoAnswer)
     assert (held.step, held.cause) == (Step.PLAN, Cause.FAILED)
     assert held.diagnostics[0].summary == "Error acquiring the state lock"
 
@@ -244,10 +244,10 @@ async def test_what_cannot_be_planned_is_inconclusive_with_terraforms_own_words_
     )
     async with terraform.deployed(content=made.content, bundle=made.bundle, state=at("broken")) as module:
         plan = await module.plan()
-    assert isinstance(plan, Inconclusive)
+    assert isinstance(plan, NoAnswer)
     assert (plan.step, plan.cause) == (step, Cause.FAILED)
     said = [one for one in plan.diagnostics if one.summary == summary]
-    assert [one.severity for one in said] == [Severity.ERROR], plan.diagnostics
+    assert [one.severity for one in said] == [DiagnosticSeverity.ERROR], plan.diagnostics
     assert said[0].file in {"main.tf", None}
     assert SECRET not in repr(plan)
 
@@ -319,7 +319,7 @@ async def test_an_apply_over_its_limit_saves_its_state_and_gives_its_lock_back(
         plan = await module.plan()
         assert isinstance(plan, MadePlan)
         done = await module.apply(plan, lock_timeout_seconds=0)
-    assert isinstance(done, Inconclusive)
+    assert isinstance(done, NoAnswer)
     assert (done.step, done.cause) == (Step.APPLY, Cause.TIME_LIMIT)
     assert stack.blob.client.get_blob_properties().lease.state == "available"
     (resource,) = json.loads(stack.blob.client.download_blob().readall())["resources"]
@@ -387,7 +387,7 @@ async def test_whatever_else_a_command_does_is_named(tmp_path: Path, work: Path,
     )
     async with TerraformCli(options).deployed(content=made.content, bundle=made.bundle, state=at("x")) as module:
         plan = await module.plan()
-    assert isinstance(plan, Inconclusive)
+    assert isinstance(plan, NoAnswer)
     assert (plan.step, plan.cause) == (Step.INIT, cause)
     assert SECRET not in repr(plan)
     assert SECRET not in repr(module)
@@ -410,7 +410,7 @@ async def test_a_state_that_an_apply_could_not_write_is_pushed_before_its_folder
         plan = await module.plan()
         assert isinstance(plan, MadePlan)
         failed = await module.apply(plan, lock_timeout_seconds=0)
-    assert isinstance(failed, Inconclusive)
+    assert isinstance(failed, NoAnswer)
     assert (failed.step, failed.cause) == (Step.APPLY, cause)
     assert (tmp_path / "pushed").exists() == (cause is Cause.FAILED)
 

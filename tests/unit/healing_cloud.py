@@ -12,7 +12,7 @@ from typing import Final
 
 from records.locks import APPLY, LOCK_METADATA_KEY
 from records.registry import StateLocation
-from records.terraform import Applied, Cause, Diagnostic, Inconclusive, Severity, Step
+from records.terraform import Applied, Cause, Diagnostic, DiagnosticSeverity, NoAnswer, Step
 from records.timestamps import format_utc
 from tests.estates import LINEAGE, SERIAL, put_state
 from tests.unit.plan_samples import NO_OP, UPDATE, plan_bytes, resource
@@ -102,9 +102,7 @@ class Cloud:
             self.unlock()
         return self.shows or self._document()
 
-    async def apply(
-        self, document: bytes, *, state: StateLocation, lock_timeout_seconds: int
-    ) -> Applied | Inconclusive:
+    async def apply(self, document: bytes, *, state: StateLocation, lock_timeout_seconds: int) -> Applied | NoAnswer:
         self.before_apply()
         if self.is_locked:
             return _locked(Step.APPLY)
@@ -135,7 +133,7 @@ class Cloud:
         self.after_apply()
         return Applied()
 
-    def _end_before_the_end(self, cut_off: CutOff) -> Inconclusive:
+    def _end_before_the_end(self, cut_off: CutOff) -> NoAnswer:
         self.cut_off = None
         self.unlock()
         if cut_off.writes_state:
@@ -165,10 +163,10 @@ class Cloud:
         return plan_bytes(drift, changes, ground=[self.lineage, self.serial])
 
 
-def _locked(step: Step) -> Inconclusive:
-    said = Diagnostic(severity=Severity.ERROR, summary="Error acquiring the state lock")
-    return Inconclusive(step=step, cause=Cause.FAILED, message="Terraform gave no answer.", diagnostics=(said,))
+def _locked(step: Step) -> NoAnswer:
+    said = Diagnostic(severity=DiagnosticSeverity.ERROR, summary="Error acquiring the state lock")
+    return NoAnswer(step=step, cause=Cause.FAILED, message="Terraform gave no answer.", diagnostics=(said,))
 
 
-def _failed(summary: str) -> Inconclusive:
-    return inconclusive(step=Step.APPLY, diagnostics=(Diagnostic(severity=Severity.ERROR, summary=summary),))
+def _failed(summary: str) -> NoAnswer:
+    return inconclusive(step=Step.APPLY, diagnostics=(Diagnostic(severity=DiagnosticSeverity.ERROR, summary=summary),))

@@ -22,7 +22,7 @@ from records.errors import BundleError
 from records.plan_checks import StackObservation
 from records.registry import StateLocation
 from records.results import Run
-from records.terraform import Applied, Cause, DeployedModule, Inconclusive, MadePlan, ReadT, Step
+from records.terraform import Applied, Cause, DeployedRoot, MadePlan, NoAnswer, ReadT, Step
 from records.tracker import Bundle
 from tests.estates import CONTAINERS, RULES, MemoryEstate, entry, put_registry, put_state, put_tracker
 from tests.fakes import MemoryBlobStore
@@ -46,12 +46,12 @@ class Hangs:
     """A plan that never ends by itself."""
 
 
-Outcome = str | bytes | Inconclusive | Breaks | Hangs
+Outcome = str | bytes | NoAnswer | Breaks | Hangs
 """A recorded plan by its name, a plan's JSON, or why there is none."""
 
 
-def inconclusive(cause: Cause = Cause.FAILED, *, step: Step = Step.PLAN, **given: Any) -> Inconclusive:
-    return Inconclusive(step=step, cause=cause, message=f"Terraform gave no plan ({cause}). Do something.", **given)
+def inconclusive(cause: Cause = Cause.FAILED, *, step: Step = Step.PLAN, **given: Any) -> NoAnswer:
+    return NoAnswer(step=step, cause=cause, message=f"Terraform gave no plan ({cause}). Do something.", **given)
 
 
 class Terraform(Protocol):
@@ -61,7 +61,7 @@ class Terraform(Protocol):
 
     async def apply(
         self, document: bytes, *, state: StateLocation, lock_timeout_seconds: int
-    ) -> Applied | Inconclusive: ...
+    ) -> Applied | NoAnswer: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +95,7 @@ class FakePlanner:
     @asynccontextmanager
     async def deployed(
         self, *, content: bytes, bundle: Bundle, state: StateLocation, subscription_id: str | None = None
-    ) -> AsyncIterator[DeployedModule]:
+    ) -> AsyncIterator[DeployedRoot]:
         self.asked.append(Asked(content=content, bundle=bundle, state=state, subscription_id=subscription_id))
         if hashlib.sha256(content).hexdigest() != bundle.sha256:
             raise BundleError(
@@ -122,7 +122,7 @@ class _FakeModule:
     state: StateLocation
     folder: Path
 
-    async def plan(self, *, lock_timeout_seconds: int | None = None) -> MadePlan | Inconclusive:
+    async def plan(self, *, lock_timeout_seconds: int | None = None) -> MadePlan | NoAnswer:
         terraform = self.planner.terraform
         assert terraform or lock_timeout_seconds is None, "a check takes no lock: it would move the state's blob"
         await asyncio.sleep(0)
@@ -131,7 +131,7 @@ class _FakeModule:
             outcome = await terraform.plan(state=self.state, lock_timeout_seconds=lock_timeout_seconds)
         self.planner.meanwhile()
         match outcome:
-            case Inconclusive() as none:
+            case NoAnswer() as none:
                 return none
             case Breaks(error):
                 raise error
@@ -153,7 +153,7 @@ class _FakeModule:
 
         return await asyncio.to_thread(read)
 
-    async def apply(self, plan: MadePlan, *, lock_timeout_seconds: int) -> Applied | Inconclusive:
+    async def apply(self, plan: MadePlan, *, lock_timeout_seconds: int) -> Applied | NoAnswer:
         assert self.planner.terraform, "a check applies nothing"
         return await self.planner.terraform.apply(
             plan.json_file.read_bytes(), state=self.state, lock_timeout_seconds=lock_timeout_seconds

@@ -21,7 +21,7 @@ from records.errors import SettingsError
 from records.heal_ledger import HealRow, HealStep
 from records.heals import QUEUE
 from records.registry import StateLocation
-from records.terraform import Applied, Cause, DeployedModule, Inconclusive, MadePlan, ReadT, Step
+from records.terraform import Applied, Cause, DeployedRoot, MadePlan, NoAnswer, ReadT, Step
 from records.tracker import Bundle
 from tests.estates import CONTAINERS, FolderEstate, entry, put_registry, put_state, put_tracker
 from tests.unit.planner_fake import PLANS, bundle_bytes, bundle_of
@@ -45,7 +45,7 @@ class PlayedTerraform:
     @asynccontextmanager
     async def deployed(
         self, *, content: bytes, bundle: Bundle, state: StateLocation, subscription_id: str | None = None
-    ) -> AsyncIterator[DeployedModule]:
+    ) -> AsyncIterator[DeployedRoot]:
         if self.breaks_with:
             raise self.breaks_with
         yield _PlayedModule(self, state.key)
@@ -56,9 +56,9 @@ class _PlayedModule:
     terraform: PlayedTerraform
     key: str
 
-    async def plan(self, *, lock_timeout_seconds: int | None = None) -> MadePlan | Inconclusive:
+    async def plan(self, *, lock_timeout_seconds: int | None = None) -> MadePlan | NoAnswer:
         if self.key in self.terraform.applied and not self.terraform.is_readable_after:
-            return Inconclusive(step=Step.PLAN, cause=Cause.FAILED, message="Terraform gave no plan. Do something.")
+            return NoAnswer(step=Step.PLAN, cause=Cause.FAILED, message="Terraform gave no plan. Do something.")
         is_clicked = self.key in self.terraform.clicked
         json_file = self.terraform.folder / f"{self.key.replace('/', '-')}.json"
         json_file.write_bytes((PLANS / f"{'in_place_change' if is_clicked else 'no_change'}.json").read_bytes())
@@ -68,7 +68,7 @@ class _PlayedModule:
         with mapped(plan.json_file) as document:
             return reader(document)
 
-    async def apply(self, plan: MadePlan, *, lock_timeout_seconds: int) -> Applied | Inconclusive:
+    async def apply(self, plan: MadePlan, *, lock_timeout_seconds: int) -> Applied | NoAnswer:
         self.terraform.applied.append(self.key)
         if not self.terraform.does_nothing:
             self.terraform.clicked.discard(self.key)

@@ -17,7 +17,7 @@ from records.errors import (
 )
 from records.findings import FindingKind
 from records.plan_checks import Decision, HoldReason, StackCheck, StackObservation
-from records.terraform import Cause, Diagnostic, Severity, Step
+from records.terraform import Cause, Diagnostic, DiagnosticSeverity, Step
 from records.verdicts import Verdict
 from tests.estates import CONTAINERS, LINEAGE, SERIAL, entry, put_registry, put_state
 from tests.unit.observation_samples import brakes
@@ -242,7 +242,9 @@ async def test_a_bundle_gives_no_plan_where(world: DriftEstate, case: str) -> No
 
 @pytest.mark.parametrize("cause", Cause)
 async def test_a_plan_that_gives_no_answer_is_no_plan(world: DriftEstate, cause: Cause) -> None:
-    said = Diagnostic(severity=Severity.ERROR, summary="Invalid … key", codes=("HTTP 403",), file="main.tf", line=3)
+    said = Diagnostic(
+        severity=DiagnosticSeverity.ERROR, summary="Invalid … key", codes=("HTTP 403",), file="main.tf", line=3
+    )
     world.planner.usual = inconclusive(cause, step=Step.INIT, diagnostics=(said,))
     seen = await world.observe()
     assert_no_plan(seen, f"Terraform gave no plan ({cause}). Do something.")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.terraform_diagnostics import MOST_DIAGNOSTICS, WORDS, masked, read_diagnostics, values_of_variables
-from records.terraform import Diagnostic, Severity
+from records.terraform import Diagnostic, DiagnosticSeverity
 
 SECRET = "hunter2"
 LETTERS = "Sesamoeffnedich"
@@ -116,7 +116,7 @@ def test_the_place_is_kept_and_the_snippet_and_the_detail_are_not(tmp_path: Path
     )
     (found,) = read(tmp_path, said)
     assert found == Diagnostic(
-        severity=Severity.ERROR,
+        severity=DiagnosticSeverity.ERROR,
         summary="Unsupported argument",
         address="module.hub.azurerm_key_vault.kv[0]",
         file="modules/hub/main.tf",
@@ -182,7 +182,7 @@ def test_an_error_before_json_is_known_is_read_from_stderr(tmp_path: Path) -> No
     first = f"\x1b[31m╷\x1b[0m\n\x1b[31m│\x1b[0m \x1b[1mError: \x1b[0mFailed to read {SECRET}"
     text = f"{first}\n│\n│ because Error: of {SECRET}\n╵\n"
     (found,) = read(tmp_path, "", text)
-    assert found == Diagnostic(severity=Severity.ERROR, summary="Failed to read …")
+    assert found == Diagnostic(severity=DiagnosticSeverity.ERROR, summary="Failed to read …")
 
 
 def test_values_are_hidden_in_an_address_too(tmp_path: Path) -> None:
