@@ -23,7 +23,7 @@ from adapters.table_keys import market_key, starting_with
 from adapters.table_names import WORK_TABLE
 from records.errors import StoreUnavailableError
 from records.names import is_market_key
-from records.plans import Page, Plan
+from records.plans import LanePlan, Page
 from records.ports import OutcomeT
 from records.report import MarketOutcome, Problem
 
@@ -51,7 +51,7 @@ class AzureWorkStore(Generic[OutcomeT]):
         self._table: TableClient = service.get_table_client(table)
         self._outcome = outcome
 
-    async def save_plan(self, *, run_id: str, plan: Plan, pages: Iterable[Page]) -> None:
+    async def save_plan(self, *, run_id: str, plan: LanePlan, pages: Iterable[Page]) -> None:
         rows = [
             {"RowKey": _page_key(plan.digest, page.lane, page.number), "page": page.model_dump_json()} for page in pages
         ]
@@ -59,9 +59,9 @@ class AzureWorkStore(Generic[OutcomeT]):
         rows.append({"RowKey": _plan_key(plan.digest), "plan": plan.model_dump_json()})
         await self._submit_all([("upsert", row | {"PartitionKey": run_id}, REPLACE) for row in rows])
 
-    async def plan(self, *, run_id: str, digest: str) -> Plan | None:
+    async def plan(self, *, run_id: str, digest: str) -> LanePlan | None:
         row = await self._row(run_id, _plan_key(digest))
-        return Plan.model_validate_json(str(row["plan"])) if row else None
+        return LanePlan.model_validate_json(str(row["plan"])) if row else None
 
     async def page(self, *, run_id: str, digest: str, lane: int, number: int) -> Page | None:
         row = await self._row(run_id, _page_key(digest, lane, number))

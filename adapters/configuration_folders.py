@@ -16,7 +16,7 @@ from adapters.bundle_unpacking import shown, unpack_bundle
 from adapters.configuration_parsing import parse_all
 from adapters.configuration_tree import Tree, mode_of
 from adapters.ignore_files import GIT_FOLDER
-from pins.configuration import BlockKind, Configuration, ConfigurationFile, Origin, Trouble, Unread
+from pins.configuration import BlockKind, Configuration, ConfigurationFile, Origin, Trouble, UnreadPath
 from records.errors import BundleError, ConfigurationError
 
 _BUNDLE_SUFFIX: Final = ".zip"
@@ -39,7 +39,7 @@ def read_configuration(places: Sequence[Path], wanted: Wanted) -> Configuration:
     """
     folders = [_is_folder_or_bundle(place) for place in places]
     with tempfile.TemporaryDirectory(prefix="trueup-pins-") as scratch:
-        trees, unread, seen = list[Tree](), list[Unread](), set[Path]()
+        trees, unread, seen = list[Tree](), list[UnreadPath](), set[Path]()
         for index, (place, is_folder) in enumerate(zip(places, folders, strict=True)):
             top, root, bundle = place.resolve(), repository_root(place), None
             if not is_folder:
@@ -49,7 +49,7 @@ def read_configuration(places: Sequence[Path], wanted: Wanted) -> Configuration:
                     _unpack(place, top, wanted.max_bundle_bytes)
                 except (BundleError, OSError) as error:
                     why = (error.strerror if isinstance(error, OSError) else str(error)) or ""
-                    unread.append(Unread(path=bundle, trouble=Trouble.UNREADABLE, why=why, origin=Origin.BUNDLE))
+                    unread.append(UnreadPath(path=bundle, trouble=Trouble.UNREADABLE, why=why, origin=Origin.BUNDLE))
                     continue
             trees.append(
                 Tree(

@@ -18,7 +18,7 @@ from adapters.ignore_files import GIT_FOLDER
 from adapters.terraform_json import DATA_FOLDER
 from adapters.terraform_modules import installed_modules
 from pins.address import LocalSource, parse_source
-from pins.configuration import Block, BlockKind, ConfigurationFile, Origin, Trouble, Unread
+from pins.configuration import Block, BlockKind, ConfigurationFile, Origin, Trouble, UnreadPath
 from records.errors import BundleError, ModuleSourceError
 from records.spelling import visible
 
@@ -53,7 +53,7 @@ class Tree:
     reads_fetched: bool
     seen: set[Path]
     bundle: str | None = None
-    unread: list[Unread] = field(default_factory=list)
+    unread: list[UnreadPath] = field(default_factory=list)
 
     def walk(self) -> Iterator[Loaded]:
         """Every folder below; those behind links last, so that a folder goes by its own path where it has one here."""
@@ -108,7 +108,7 @@ class Tree:
         is_folder = self._is_folder(where)
         if is_folder is False:
             self.unread.append(
-                Unread(
+                UnreadPath(
                     path=file.path,
                     trouble=Trouble.MISSING_MODULE,
                     why=f"module {block.name}: there is no folder {_cut(visible(path))}",
@@ -196,7 +196,9 @@ class Tree:
             blocks = parsed[one.content.key]
             if isinstance(blocks, Broken):
                 self.unread.append(
-                    Unread(path=one.path, trouble=blocks.trouble, why=blocks.why, origin=self.origin, line=blocks.line)
+                    UnreadPath(
+                        path=one.path, trouble=blocks.trouble, why=blocks.why, origin=self.origin, line=blocks.line
+                    )
                 )
                 continue
             yield ConfigurationFile(
@@ -213,7 +215,7 @@ class Tree:
         self._miss(path, trouble, error.strerror or type(error).__name__)
 
     def _miss(self, path: Path, trouble: Trouble, why: str) -> None:
-        self.unread.append(Unread(path=self._shown(path), trouble=trouble, why=why, origin=self.origin))
+        self.unread.append(UnreadPath(path=self._shown(path), trouble=trouble, why=why, origin=self.origin))
 
     def _relative(self, path: Path) -> str:
         return Path(os.path.relpath(path, self.root)).as_posix()

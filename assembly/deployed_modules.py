@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from lanes.listing import choose_markets, tracked_stacks
 from pins.calls import ModuleCall, call_as_deployed
-from pins.configuration import Origin, Trouble, Unread
+from pins.configuration import Origin, Trouble, UnreadPath
 from records.modules import deployed_modules
 from records.names import is_market_key, is_stack_name, tracker_blob
 from records.ports import RecordReader
@@ -13,14 +13,14 @@ from records.readings import Present, Unreadable
 
 
 @dataclass(frozen=True, slots=True)
-class Deployed:
+class TrackedCalls:
     """The calls, and the trackers that could not be read."""
 
     calls: tuple[ModuleCall, ...] = ()
-    unread: tuple[Unread, ...] = ()
+    unread: tuple[UnreadPath, ...] = ()
 
 
-async def read_deployed(records: RecordReader, *, wanted: list[str], width: int) -> Deployed:
+async def read_deployed(records: RecordReader, *, wanted: list[str], width: int) -> TrackedCalls:
     """Those of the markets that are wanted, or of all.
 
     Raises:
@@ -36,25 +36,25 @@ async def read_deployed(records: RecordReader, *, wanted: list[str], width: int)
     ]
     limit = asyncio.Semaphore(width)
 
-    async def read(market: str, stack: str) -> Deployed:
+    async def read(market: str, stack: str) -> TrackedCalls:
         async with limit:
             reading = await records.tracker(market=market, stack=stack, subscription_id=None)
         match reading:
             case Present(record=tracker):
-                return Deployed(calls=tuple(map(call_as_deployed, deployed_modules(tracker))))
+                return TrackedCalls(calls=tuple(map(call_as_deployed, deployed_modules(tracker))))
             case Unreadable(fault=fault):
-                unread = Unread(
+                unread = UnreadPath(
                     path=tracker_blob(market, stack),
                     trouble=Trouble.UNREADABLE_TRACKER,
                     why=f"{fault.message}. {fault.remedy}",
                     origin=Origin.TRACKER,
                 )
-                return Deployed(unread=(unread,))
+                return TrackedCalls(unread=(unread,))
             case _:
-                return Deployed()
+                return TrackedCalls()
 
     found = await asyncio.gather(*(read(market, stack) for market, stack in stacks))
-    return Deployed(
+    return TrackedCalls(
         calls=tuple(call for one in found for call in one.calls),
         unread=tuple(unread for one in found for unread in one.unread),
     )

@@ -13,7 +13,7 @@ from adapters.configuration_folders import Wanted, read_configuration, repositor
 from adapters.git_repository import commits_there, read_library
 from adapters.library_file import read_library_file
 from adapters.settings import Settings, load_settings
-from assembly.deployed_modules import Deployed, read_deployed
+from assembly.deployed_modules import TrackedCalls, read_deployed
 from assembly.estates import opened_estate
 from commands.options import EstateOption, MarketsOption, OutputOption
 from commands.printing import opened, print_to
@@ -93,7 +93,7 @@ def pins(
         with working("reading"):
             found = _audit(
                 directories or [],
-                asyncio.run(_deployed(estate, settings, market or [])) if reads_trackers else Deployed(),
+                asyncio.run(_deployed(estate, settings, market or [])) if reads_trackers else TrackedCalls(),
                 library=library,
                 library_file=_library_file(library, library_file),
                 fetched=fetched,
@@ -105,7 +105,7 @@ def pins(
 
 def _audit(
     places: list[Path],
-    deployed: Deployed,
+    deployed: TrackedCalls,
     *,
     library: Path | None,
     library_file: LibraryFile | None,
@@ -148,7 +148,7 @@ def _has_configuration(place: Path, configuration: Configuration) -> bool:
     return not place.is_dir() or any(path.is_relative_to(top) for paths in (read, missed) for path in paths)
 
 
-async def _deployed(folder: Path | None, settings: Settings, wanted: list[str]) -> Deployed:
+async def _deployed(folder: Path | None, settings: Settings, wanted: list[str]) -> TrackedCalls:
     async with opened_estate(folder, settings) as estate:
         return await read_deployed(estate.records, wanted=wanted, width=settings.fan_out_width)
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from records.plans import Page, Plan
+from records.plans import LanePlan, Page
 from records.report import Problem
 
 MOST_NAMES_ON_A_PAGE: Final = 25
@@ -18,7 +18,7 @@ MOST_BYTES_ON_A_PAGE: Final = 16 * 1024
 _DIGEST_DIGITS: Final = 16
 
 
-def deal(names: Iterable[str], *, width: int, problems: Sequence[Problem] = ()) -> tuple[Plan, list[Page]]:
+def deal(names: Iterable[str], *, width: int, problems: Sequence[Problem] = ()) -> tuple[LanePlan, list[Page]]:
     """A plan for the items of these names with at most ``width`` lanes, and its pages.
 
     Neighbours go to different lanes: a region that is slow to answer is not one lane's alone. The same names in any order
@@ -26,7 +26,7 @@ def deal(names: Iterable[str], *, width: int, problems: Sequence[Problem] = ()) 
     """
     ordered = sorted(set(names))
     lanes = [list(_pages(ordered[lane::width])) for lane in range(min(width, len(ordered)))]
-    plan = Plan(
+    plan = LanePlan(
         digest=hashlib.sha256(json.dumps([width, ordered]).encode()).hexdigest()[:_DIGEST_DIGITS],
         item_count=len(ordered),
         pages_by_lane=tuple(map(len, lanes)),

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from lanes.dealing import deal
 from lanes.messages import LaneRequest, PageReply, PlanReply
-from records.plans import Plan
+from records.plans import LanePlan
 from records.ports import OutcomeT, RowT, RunStore, WorkStore
 from records.report import Problem
 
@@ -45,7 +45,7 @@ async def read_page(work: WorkStore[OutcomeT], request: LaneRequest) -> PageRepl
     return PageReply(names=page.names)
 
 
-async def read_plan(work: WorkStore[OutcomeT], *, run_id: str, digest: str) -> tuple[Plan, set[str]]:
+async def read_lane_plan(work: WorkStore[OutcomeT], *, run_id: str, digest: str) -> tuple[LanePlan, set[str]]:
     """A plan, and the names on all its pages.
 
     Raises:

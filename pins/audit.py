@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pins.calls import ModuleCall, calls_of
-from pins.configuration import Configuration, Unread
+from pins.configuration import Configuration, UnreadPath
 from pins.firmness import Firmness
 from pins.forks import Fork, forks_in
 from pins.library import Library, LibraryFile
@@ -23,7 +23,7 @@ class Audit:
     modules: tuple[ModuleInUse, ...] = ()
     forks: tuple[Fork, ...] = ()
     moved: tuple[MovedTag, ...] = ()
-    unread: tuple[Unread, ...] = ()
+    unread: tuple[UnreadPath, ...] = ()
 
     @property
     def loose(self) -> tuple[ModuleCall, ...]:
@@ -48,7 +48,7 @@ def audit(
     configuration: Configuration,
     *,
     deployed: Iterable[ModuleCall] = (),
-    unread: Iterable[Unread] = (),
+    unread: Iterable[UnreadPath] = (),
     file: LibraryFile | None = None,
     library: Library | None = None,
 ) -> Audit:

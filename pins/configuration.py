@@ -82,7 +82,7 @@ class Trouble(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unread:
+class UnreadPath:
     """Something that could not be read: nobody knows what it calls. ``line`` is from 1; ``why`` holds nothing of the file."""
 
     path: str
@@ -97,4 +97,4 @@ class Configuration:
     """All that was read of the folders and bundles, and what could not be."""
 
     files: tuple[ConfigurationFile, ...] = ()
-    unread: tuple[Unread, ...] = ()
+    unread: tuple[UnreadPath, ...] = ()

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Final
 
 from pins.calls import ModuleCall
-from pins.configuration import Trouble, Unread
+from pins.configuration import Trouble, UnreadPath
 from pins.firmness import Reason
 from pins.forks import Fork
 from pins.moved import MovedTag
@@ -69,7 +69,7 @@ def of_moved(moved: MovedTag) -> str:
     return f"tag {visible(moved.tag)} was {recorded}{now}"
 
 
-def of_unread(unread: Unread) -> str:
+def of_unread(unread: UnreadPath) -> str:
     if unread.trouble is Trouble.MISSING_MODULE:
         return visible(unread.why)
     return f"it was not read: {visible(unread.why)}"

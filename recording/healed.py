@@ -15,7 +15,7 @@ from recording.corrections import entry_has, tracker_has
 from recording.entries import registry_following
 from recording.following import registry_follows_trackers, while_others_write
 from recording.trackers import BY_TRUEUP, after_heal
-from records.drift_ports import Recording
+from records.drift_ports import HealRecording
 from records.errors import BlobChangedError, RecordError, RefusedWriteError
 from records.heals import HealJob
 from records.names import registry_blob
@@ -44,7 +44,7 @@ class Healed:
     is_one_place: bool
 
 
-class Step(Enum):
+class DueWrite(Enum):
     """What recording a heal has still to write."""
 
     NOTHING_OF_OURS = auto()
@@ -61,7 +61,7 @@ class HealedStackRecorder:
     writer: RecordWriter
     log: RecordLog
 
-    async def record_heal(self, *, job: HealJob, serial: int, at: datetime) -> Recording:
+    async def record_heal(self, *, job: HealJob, serial: int, at: datetime) -> HealRecording:
         """Brings tracker and registry to the state that has this ``serial``, whatever an earlier record of the job has left.
 
         ``at`` (UTC) is when the heal's apply had ended, and better too early than too late: of two runs that left the same
@@ -73,28 +73,27 @@ class HealedStackRecorder:
             StoreError: a row or a record cannot be written, or others wrote in between, a hundred times.
         """
         book = RecordBook(writer=self.writer, log=self.log, author=_author(job, serial, at))
-        step = await self._write_tracker(job, serial, book)
-        match step:
-            case Step.NOTHING_OF_OURS:
-                return Recording.NOT_OURS
-            case Step.NOTHING_MORE:
-                return Recording.UNMOVED
-            case Step.THE_ENTRY | Step.TRACKER_AND_ENTRY:
+        match await self._write_tracker(job, serial, book):
+            case DueWrite.NOTHING_OF_OURS:
+                return HealRecording.NOT_OURS
+            case DueWrite.NOTHING_MORE:
+                return HealRecording.UNMOVED
+            case DueWrite.THE_ENTRY | DueWrite.TRACKER_AND_ENTRY:
                 await self._write_entry(job, book)
-                return Recording.RECORDED
+                return HealRecording.RECORDED
 
-    async def _write_tracker(self, job: HealJob, serial: int, book: RecordBook) -> Step:
-        """Returns the step that was found to be due; of it the tracker is written and the entry is not."""
-        step = Step.NOTHING_OF_OURS
+    async def _write_tracker(self, job: HealJob, serial: int, book: RecordBook) -> DueWrite:
+        """Returns what was found to be due; of it the tracker is written and the entry is not."""
+        due = DueWrite.NOTHING_OF_OURS
         async for attempt in while_others_write():
             with attempt:
                 healed = await self._read(job)
-                step = step_due(job, serial, healed) if healed else Step.NOTHING_OF_OURS
-                if healed and step is Step.TRACKER_AND_ENTRY:
+                due = due_write(job, serial, healed) if healed else DueWrite.NOTHING_OF_OURS
+                if healed and due is DueWrite.TRACKER_AND_ENTRY:
                     tracker, at = healed.tracker.record, book.author.at
                     record = after_heal(tracker, healed.state, job_id=job.job_id, at=at)
                     await book.write_tracker(record, over=healed.tracker)
-        return step
+        return due
 
     async def _write_entry(self, job: HealJob, book: RecordBook) -> None:
         try:
@@ -133,7 +132,7 @@ class HealedStackRecorder:
         )
 
 
-def step_due(job: HealJob, serial: int, healed: Healed) -> Step:
+def due_write(job: HealJob, serial: int, healed: Healed) -> DueWrite:
     """What is to be written of a heal that left the state at this serial. Pure.
 
     A state of another serial was written since, and by whom nobody here knows. One of the same serial may have other content
@@ -144,15 +143,15 @@ def step_due(job: HealJob, serial: int, healed: Healed) -> Step:
     is_ours = tracker.lineage in {None, job.lineage} and (is_of_this_job or _is_ground(tracker, job))
     is_left_so = state.record.lineage == job.lineage and state.record.serial == serial >= job.serial
     if not (is_ours and is_left_so and healed.is_one_place):
-        return Step.NOTHING_OF_OURS
+        return DueWrite.NOTHING_OF_OURS
     if not tracker_has(tracker, state):
-        return Step.TRACKER_AND_ENTRY
+        return DueWrite.TRACKER_AND_ENTRY
     if is_of_this_job:
         is_followed = _is_followed(tracker, healed.registry)
     else:
         # In all else than the serial others may keep the two apart on purpose; see `corrections.belated_entry`.
         is_followed = healed.entry.serial is None or entry_has(healed.entry, state)
-    return Step.NOTHING_MORE if is_followed else Step.THE_ENTRY
+    return DueWrite.NOTHING_MORE if is_followed else DueWrite.THE_ENTRY
 
 
 def _is_ground(tracker: TrackerRecord, job: HealJob) -> bool:

@@ -161,7 +161,7 @@ class StackLeases(Protocol):
         """
 
 
-class Recording(StrEnum):
+class HealRecording(StrEnum):
     """What came of recording a heal."""
 
     RECORDED = "recorded"
@@ -174,7 +174,7 @@ class Recording(StrEnum):
 class HealRecorder(Protocol):
     """Writes tracker and registry after a heal, as the pipeline would after a deploy."""
 
-    async def record_heal(self, *, job: HealJob, serial: int, at: datetime) -> Recording:
+    async def record_heal(self, *, job: HealJob, serial: int, at: datetime) -> HealRecording:
         """Brings tracker and registry to the state that has this serial, where the tracker says what the job was made on, or
         what an earlier record of this very job left.
 

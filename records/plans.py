@@ -15,7 +15,7 @@ class Page(BaseModel):
     names: tuple[str, ...]
 
 
-class Plan(BaseModel):
+class LanePlan(BaseModel):
     """How many items a run is to look at, and in how many pages each lane does so; of bounded size.
 
     ``digest`` names exactly this list of names: two listings that differ are two plans. ``problems`` are those that listing

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from records.judged import JudgedMarket
 from records.module_pins import PinSummary
-from records.plans import Page, Plan
+from records.plans import LanePlan, Page
 from records.readings import ContentSighting, Reading, StateHead
 from records.record_log import LoggedWrite
 from records.registry import RegistryRecord, StateLocation
@@ -169,10 +169,10 @@ class WorkStore(Protocol[OutcomeT]):
     are idempotent: the same work written twice is there once.
     """
 
-    async def save_plan(self, *, run_id: str, plan: Plan, pages: Iterable[Page]) -> None:
+    async def save_plan(self, *, run_id: str, plan: LanePlan, pages: Iterable[Page]) -> None:
         """Keeps a plan and its pages under the plan's digest, so that another listing of the same run changes none."""
 
-    async def plan(self, *, run_id: str, digest: str) -> Plan | None: ...
+    async def plan(self, *, run_id: str, digest: str) -> LanePlan | None: ...
 
     async def page(self, *, run_id: str, digest: str, lane: int, number: int) -> Page | None: ...
 

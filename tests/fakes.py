@@ -19,7 +19,7 @@ from records.errors import (
 )
 from records.locks import read_lock
 from records.module_pins import PinSummary
-from records.plans import Page, Plan
+from records.plans import LanePlan, Page
 from records.ports import Clock, OutcomeT, RowT
 from records.readings import BlobFacts, ContentSighting
 from records.record_log import LoggedWrite
@@ -324,16 +324,16 @@ class MemoryWorkStore(Generic[OutcomeT]):
         """From now on, every call of the method of this name."""
         self._refusals[method] = error
 
-    async def save_plan(self, *, run_id: str, plan: Plan, pages: Iterable[Page]) -> None:
+    async def save_plan(self, *, run_id: str, plan: LanePlan, pages: Iterable[Page]) -> None:
         self._check("save_plan")
         key = (run_id, plan.digest)
         self._pages[key] = {(page.lane, page.number): page.model_dump_json() for page in pages}
         self._plans[key] = plan.model_dump_json()
 
-    async def plan(self, *, run_id: str, digest: str) -> Plan | None:
+    async def plan(self, *, run_id: str, digest: str) -> LanePlan | None:
         self._check("plan")
         text = self._plans.get((run_id, digest))
-        return Plan.model_validate_json(text) if text else None
+        return LanePlan.model_validate_json(text) if text else None
 
     async def page(self, *, run_id: str, digest: str, lane: int, number: int) -> Page | None:
         self._check("page")

@@ -20,7 +20,7 @@ _READ_AT_ONCE: Final = 16
 _CUT_OFF: Final = "What an apply of it did is not wholly on record: retry the job once that is mended."
 
 
-class Hold(BaseModel):
+class WithheldHeal(BaseModel):
     """A heal that is withheld: since when, why, and whether a person may overrule it.
 
     ``job_id`` is None where there is no drift that a job could be for: nothing is known, or nothing has drifted.
@@ -70,7 +70,7 @@ async def find_waiting(ledger: HealLedger, checks: CheckStore, *, job_id: str, n
     return None
 
 
-async def holds(ledger: HealLedger, checks: CheckStore) -> list[Hold]:
+async def holds(ledger: HealLedger, checks: CheckStore) -> list[WithheldHeal]:
     """All that waits, sorted by market and stack. Of a check and a worker the one that looked later speaks.
 
     Raises:
@@ -142,10 +142,10 @@ def _of_check(stored: StoredCheck, kept: Kept | None) -> Waiting:
     )
 
 
-def _hold_of_row(row: HealRow) -> Hold:
+def _hold_of_row(row: HealRow) -> WithheldHeal:
     last = row.events[-1]
     reason = row.reason or HoldReason.INCONCLUSIVE
-    return Hold(
+    return WithheldHeal(
         market=row.job.market,
         stack=row.job.stack,
         reason=reason,
@@ -157,9 +157,9 @@ def _hold_of_row(row: HealRow) -> Hold:
     )
 
 
-def _hold_of_check(stored: StoredCheck, reason: HoldReason) -> Hold:
+def _hold_of_check(stored: StoredCheck, reason: HoldReason) -> WithheldHeal:
     check = stored.check
-    return Hold(
+    return WithheldHeal(
         market=check.market,
         stack=check.stack,
         reason=reason,

@@ -27,8 +27,8 @@ from records.drift_ports import (
     CheckStore,
     HealLedger,
     HealRecorder,
+    HealRecording,
     HealTelemetry,
-    Recording,
     StackLease,
     StackLeases,
 )
@@ -43,9 +43,9 @@ from records.terraform import NoAnswer
 _LOG: Final = logging.getLogger(__name__)
 
 _TOLD: Final = {
-    Recording.UNMOVED: "The drift is undone; the records say what the state says.",
-    Recording.RECORDED: "The drift is undone, and the records were brought to the state.",
-    Recording.NOT_OURS: "The drift is undone; the records are of a later deploy, and were left to it.",
+    HealRecording.UNMOVED: "The drift is undone; the records say what the state says.",
+    HealRecording.RECORDED: "The drift is undone, and the records were brought to the state.",
+    HealRecording.NOT_OURS: "The drift is undone; the records are of a later deploy, and were left to it.",
 }
 
 
@@ -171,9 +171,9 @@ class Healer:
             await self._end(entry, end)
             return
         recording = await self.recorder.record_heal(job=entry.row.job, serial=seen.serial, at=applying_since)
-        if recording is Recording.NOT_OURS and is_gone_over(seen):
+        if recording is HealRecording.NOT_OURS and is_gone_over(seen):
             await entry.end(HealStep.SUPERSEDED, GONE_OVER)
-        elif recording is Recording.NOT_OURS:
+        elif recording is HealRecording.NOT_OURS:
             note = "An apply of this job was cut off, and the records are of another deploy by now."
             await entry.end(HealStep.HELD, note, HoldReason.RECORDS_DISAGREE)
         elif not list(touched(seen.plan.findings)):
@@ -228,13 +228,13 @@ class Healer:
         if not isinstance(shown, PlannedStack) or not isinstance(state, Present):
             why = shown if isinstance(shown, tuple) else ("the state cannot be read",)
             raise UnverifiedHealError(f"{stack_path(job.market, job.stack)}: {' '.join(why)}")
-        recording = Recording.NOT_OURS
+        recording = HealRecording.NOT_OURS
         if is_whole or is_what_was_judged(entry.row, shown):
             # When the apply ended and not now: a deploy that ends in between is later than this heal.
             applied_at = entry.row.events[-1].at
             recording = await self.recorder.record_heal(job=job, serial=state.record.serial, at=applied_at)
         left = sorted({finding.address for finding in touched(shown.findings)}.intersection(job.addresses))
-        if recording is Recording.NOT_OURS and state.record.serial != job.serial:
+        if recording is HealRecording.NOT_OURS and state.record.serial != job.serial:
             note = "The state was written, and what is in it is not for this job to record: somebody else was here too."
             await entry.end(HealStep.HELD, note, HoldReason.RECORDS_DISAGREE)
         elif left:

@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from drift.healing.waiting import Hold
+from drift.healing.waiting import WithheldHeal
 from drift.render.attributes import marked
 from drift.render.levers import pause_line
 from drift.render.reasons import GRAVE, step_for, words_of
@@ -32,7 +32,7 @@ _ADDRESS_CELLS: Final = 120
 class Holds:
     """What waits, sorted, and the pauses that are in force."""
 
-    holds: tuple[Hold, ...] = ()
+    holds: tuple[WithheldHeal, ...] = ()
     pauses: tuple[LeverUse, ...] = ()
 
 
@@ -61,7 +61,7 @@ def _parts(found: Holds) -> Iterator[RenderableType]:
     yield Text(_summary(found), style="bold")
 
 
-def _hold(hold: Hold) -> Iterator[RenderableType]:
+def _hold(hold: WithheldHeal) -> Iterator[RenderableType]:
     is_planned = bool(hold.addresses)
     why = words_of(hold.reason, is_planned=is_planned).because
     yield Text.assemble(

@@ -13,7 +13,7 @@ from drift.service.service import CheckService
 from drift.tally import CheckTally
 from lanes.failing import end_as_failed
 from lanes.messages import FailRequest, FinishRequest
-from lanes.planning import read_plan
+from lanes.planning import read_lane_plan
 from lanes.retention import prune_old_runs
 from records.errors import StoreError
 from records.plan_checks import CheckRunRow, StackCheck, StackObservation
@@ -34,7 +34,7 @@ async def finish_run(service: CheckService, request: FinishRequest) -> CheckRunR
     asked = request.request
     run_id = asked.run.run_id
     before = await service.runs.run(run_id=run_id)
-    plan, names = await read_plan(service.work, run_id=run_id, digest=request.digest)
+    plan, names = await read_lane_plan(service.work, run_id=run_id, digest=request.digest)
     policy = await service.read_policy()
     conclusion = Conclusion(
         run=asked.run,

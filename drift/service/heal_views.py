@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from answering.answers import View
-from drift.healing.waiting import Hold
+from drift.healing.waiting import WithheldHeal
 from records.heal_ledger import Approval, HealEvent, HealRow, HealStep, LeverUse
 from records.names import MarketKey
 from records.plan_checks import HoldReason
@@ -36,7 +36,7 @@ class PausesView(View):
 class HoldsView(PausesView):
     """All that waits, by market and stack, and what is paused."""
 
-    holds: tuple[Hold, ...]
+    holds: tuple[WithheldHeal, ...]
 
 
 class HealView(View):

@@ -7,7 +7,7 @@ from typing import Final
 
 from lanes.failing import end_as_failed
 from lanes.messages import FailRequest, FinishRequest
-from lanes.planning import read_plan
+from lanes.planning import read_lane_plan
 from lanes.retention import prune_old_runs
 from reconcile.estate_tally import EstateTally, of_the_estate
 from reconcile.module_pins import keep_pins
@@ -20,7 +20,7 @@ from records.engine import RunRequest
 from records.errors import StoreError
 from records.faults import Fault, FaultCode, RecordKind
 from records.names import registry_blob
-from records.plans import Plan
+from records.plans import LanePlan
 from records.ports import Spool
 from records.report import WHOLE_ESTATE, Problem, Report
 from records.runs import RunRow, RunStatus
@@ -85,10 +85,10 @@ async def fail_run(service: Service, request: FailRequest) -> RunRow:
     )
 
 
-async def _add_up(service: Service, request: FinishRequest, spool: Spool) -> tuple[EstateTally, Plan]:
+async def _add_up(service: Service, request: FinishRequest, spool: Spool) -> tuple[EstateTally, LanePlan]:
     """All that the plan names, with a problem for each market that has no outcome."""
     run_id = request.request.run.run_id
-    plan, missing = await read_plan(service.work, run_id=run_id, digest=request.digest)
+    plan, missing = await read_lane_plan(service.work, run_id=run_id, digest=request.digest)
     tally = EstateTally()
     tally.add_problems(plan.problems)
     found_stacks: set[str] = set()

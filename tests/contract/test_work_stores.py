@@ -21,7 +21,7 @@ from adapters.table_names import PLAN_CHECK_WORK_TABLE, WORK_TABLE
 from records.errors import StoreUnavailableError
 from records.findings import AttributeChange, Finding, FindingKind
 from records.plan_checks import PlannedStack, StackObservation
-from records.plans import Page, Plan
+from records.plans import LanePlan, Page
 from records.ports import MarketWorkStore, WorkStore
 from records.report import MarketOutcome
 from records.verdicts import Verdict
@@ -195,8 +195,8 @@ async def save(world: World, *written: Any, run_id: str = RUN) -> None:
         await world.store.save_outcome(run_id=run_id, name=world.kind.name_of(item), outcome=item)
 
 
-def plan(digest: str = "d1", **changes: Any) -> Plan:
-    return Plan(**{"digest": digest, "item_count": 3, "pages_by_lane": (2, 1)} | changes)
+def plan(digest: str = "d1", **changes: Any) -> LanePlan:
+    return LanePlan(**{"digest": digest, "item_count": 3, "pages_by_lane": (2, 1)} | changes)
 
 
 PAGES: Final = [
@@ -216,7 +216,7 @@ class TestAPlan:
             pytest.param(plan(problems=(problem("*"), problem("Süd 🦊"))), id="with problems"),
         ],
     )
-    async def test_is_read_back_the_same(self, world: World, written: Plan) -> None:
+    async def test_is_read_back_the_same(self, world: World, written: LanePlan) -> None:
         await world.store.save_plan(run_id=RUN, plan=written, pages=[])
         assert await world.store.plan(run_id=RUN, digest="d1") == written
 

@@ -14,7 +14,7 @@ import recording.following
 from adapters.blob_store import BlobPlace
 from adapters.record_writer import BlobRecordWriter
 from recording.healed import HealedStackRecorder
-from records.drift_ports import HealRecorder, Recording
+from records.drift_ports import HealRecorder, HealRecording
 from records.errors import BlobChangedError, RecordError, StoreUnavailableError
 from records.heals import HealJob
 from records.readings import Present
@@ -113,7 +113,7 @@ def recorder(world: World) -> HealRecorder:
     return HealedStackRecorder(records=world.records, writer=BlobRecordWriter(world.blobs, CONTAINERS), log=world.log)
 
 
-async def recorded(world: World, *, serial: int | None = None) -> Recording:
+async def recorded(world: World, *, serial: int | None = None) -> HealRecording:
     """Of a heal whose worker has seen the state as it is, or at this serial."""
     if serial is None:
         state = await world.records.state(location=StateLocation(key=key_of()))
@@ -142,7 +142,7 @@ class TestAHealThatMovedTheSerial:
     async def test_is_healthy_and_would_be_drift_without_its_record(self, world: World) -> None:
         world.apply(SERIAL + 2)
         assert await verdict(world) is Verdict.PIPELINE_DRIFT
-        assert await recorded(world) is Recording.RECORDED
+        assert await recorded(world) is HealRecording.RECORDED
         result = await world.result()
         assert (result.verdict, result.tier, result.serials.state) == (Verdict.HEALTHY, 1, SERIAL + 2)
 
@@ -190,13 +190,13 @@ class TestAHealThatMovedTheSerial:
         world.apply(SERIAL + 1)
         await recorded(world)
         blobs, rows = written(world), await world.logged()
-        assert await recorded(world) is Recording.UNMOVED
+        assert await recorded(world) is HealRecording.UNMOVED
         assert (written(world), await world.logged()) == (blobs, rows)
 
     async def test_is_recorded_where_the_tracker_gives_neither_lineage_nor_content(self, world: World) -> None:
         put(world, lineage=None, state_md5=None)
         world.apply(SERIAL + 1)
-        assert await recorded(world) is Recording.RECORDED
+        assert await recorded(world) is HealRecording.RECORDED
         assert (await world.tracker()).lineage == LINEAGE
         assert await verdict(world) is Verdict.HEALTHY
 
@@ -220,7 +220,7 @@ class TestAHealThatMovedTheSerial:
         world.apply(SERIAL)
         await world.record(bundle=BUNDLE, release="1")
         world.apply(SERIAL + 1)
-        assert await recorded(world) is Recording.RECORDED
+        assert await recorded(world) is HealRecording.RECORDED
         assert await verdict(world) is Verdict.HEALTHY
         tracker = await world.tracker()
         assert (tracker.release, tracker.bundle and tracker.bundle.sha256) == ("1", BUNDLE.sha256)
@@ -230,32 +230,32 @@ class TestAHealThatMovedTheSerial:
 class TestAHealThatLeftTheSerial:
     async def test_and_the_content_writes_nothing(self, world: World) -> None:
         before = await documents(world)
-        assert await recorded(world) is Recording.UNMOVED
+        assert await recorded(world) is HealRecording.UNMOVED
         assert (written(world), await world.logged(), await documents(world)) == ([], [], before)
 
     async def test_and_the_content_writes_nothing_where_the_entry_differs_on_purpose(self, world: World) -> None:
         put_entry(world, release="of another hand", serial=None)
-        assert await recorded(world) is Recording.UNMOVED
+        assert await recorded(world) is HealRecording.UNMOVED
         assert written(world) == []
 
     async def test_and_moved_the_content_is_recorded(self, world: World) -> None:
         world.apply(SERIAL, size_bytes=5_000)
         assert await verdict(world) is Verdict.STATE_FORKED
-        assert await recorded(world) is Recording.RECORDED
+        assert await recorded(world) is HealRecording.RECORDED
         assert await verdict(world) is Verdict.HEALTHY
         assert (await world.tracker()).run_id == JOB_ID
-        assert await recorded(world) is Recording.UNMOVED
+        assert await recorded(world) is HealRecording.UNMOVED
 
     async def test_and_moved_the_content_is_recorded_each_time_that_the_job_comes_back(self, world: World) -> None:
         """The same drift over the same serial is the same job."""
         for size_bytes in (5_000, 9_000):
             world.apply(SERIAL, size_bytes=size_bytes)
-            assert await recorded(world) is Recording.RECORDED
+            assert await recorded(world) is HealRecording.RECORDED
             assert await verdict(world) is Verdict.HEALTHY
 
     async def test_has_an_entry_follow_that_has_fallen_behind_meanwhile(self, world: World) -> None:
         put_entry(world, serial=SERIAL - 1)
-        assert await recorded(world) is Recording.RECORDED
+        assert await recorded(world) is HealRecording.RECORDED
         assert written(world) == [CONTAINERS.registry]
         assert await verdict(world) is Verdict.HEALTHY
 
@@ -291,14 +291,14 @@ NOT_OURS: Final[dict[str, Callable[[World], None]]] = {
 async def test_a_heal_of_what_is_no_longer_there_writes_nothing(world: World, case: str) -> None:
     world.apply(SERIAL + 1)
     NOT_OURS[case](world)
-    assert await recorded(world) is Recording.NOT_OURS
+    assert await recorded(world) is HealRecording.NOT_OURS
     assert (written(world), await world.logged()) == ([], [])
 
 
 @pytest.mark.parametrize("now", [SERIAL, SERIAL + 2], ids=["behind", "ahead"])
 async def test_a_state_of_another_serial_than_the_worker_saw_is_not_ours(world: World, now: int) -> None:
     world.apply(now)
-    assert await recorded(world, serial=SERIAL + 1) is Recording.NOT_OURS
+    assert await recorded(world, serial=SERIAL + 1) is HealRecording.NOT_OURS
     assert (written(world), await world.logged()) == ([], [])
 
 
@@ -331,7 +331,7 @@ async def test_a_state_that_somebody_has_locked_is_recorded_as_it_is(world: Worl
     world.blobs.lease(STATE_PLACE)
     lock = LockInfo.make(created=NOW).to_metadata_value(key_of())
     world.blobs.set_metadata(STATE_PLACE, {LOCK_METADATA_KEY: lock})
-    assert await recorded(world) is Recording.RECORDED
+    assert await recorded(world) is HealRecording.RECORDED
     assert await verdict(world) is Verdict.HEALTHY
 
 
@@ -365,7 +365,7 @@ class TestAHealWhoseRecordDied:
         tracker, registry = await documents(world)
         assert (tracker["run_id"], tracker["bundle"]) == (JOB_ID, TRACKED["bundle"])
         assert registry["stacks"][STACK]["deployed_at"] == AT_TEXT
-        assert await recorded(world) is Recording.UNMOVED
+        assert await recorded(world) is HealRecording.UNMOVED
 
     async def test_without_a_row_is_left_by_repair_to_a_person(self, world: World) -> None:
         world.apply(SERIAL + 1)
@@ -382,7 +382,7 @@ class TestAHealWhoseRecordDied:
         await self.die(world, number, after=after)
         await recorded(world)
         world.apply(SERIAL + 3)
-        assert await recorded(world) is Recording.RECORDED
+        assert await recorded(world) is HealRecording.RECORDED
         assert (await world.tracker()).serial == SERIAL + 3
         assert await verdict(world) is Verdict.HEALTHY
         kept = {json.loads(row.after)["serial"] for row in await world.logged() if row.kind is WrittenKind.TRACKER}
@@ -393,7 +393,7 @@ class TestAHealWhoseRecordDied:
         await self.die(world, 2, after=True)
         world.apply(SERIAL + 5)
         blobs = written(world)
-        assert await recorded(world, serial=SERIAL + 1) is Recording.NOT_OURS
+        assert await recorded(world, serial=SERIAL + 1) is HealRecording.NOT_OURS
         assert written(world) == blobs
 
     @pytest.mark.parametrize("gone", [TRACKER_PLACE, REGISTRY_PLACE], ids=["the tracker", "the registry"])
@@ -404,7 +404,7 @@ class TestAHealWhoseRecordDied:
         with pytest.raises(BlobChangedError):
             await recorded(world)
         revive(world)
-        assert await recorded(world) is Recording.NOT_OURS
+        assert await recorded(world) is HealRecording.NOT_OURS
 
     async def test_of_a_row_is_not_recorded(self, world: World) -> None:
         world.apply(SERIAL + 1)
@@ -420,7 +420,7 @@ class TestAHealWhoseRecordDied:
             await recorded(world)
         assert await verdict(world) is Verdict.REGISTRY_BEHIND
         world.blobs.heal()
-        assert await recorded(world) is Recording.RECORDED
+        assert await recorded(world) is HealRecording.RECORDED
         assert await verdict(world) is Verdict.HEALTHY
 
     @staticmethod
@@ -471,7 +471,7 @@ class TestWhatRepairMakesOfABegunHeal:
         assert await begun.accept() is not None
         assert await begun.repair() == ()
         assert [one.action for one in (await begun.tracker()).history or ()] == [HistoryAction.ACCEPT] * 2
-        assert await recorded(begun) is Recording.NOT_OURS
+        assert await recorded(begun) is HealRecording.NOT_OURS
 
     async def test_one_that_was_refused_before_it_died(self, world: World) -> None:
         """Another hand had added a note to the tracker between its reading and its write."""
@@ -502,7 +502,7 @@ class TestWhatRepairMakesOfABegunHeal:
         world.apply(SERIAL + 1)
         accepted = dict(TRACKED, serial=SERIAL + 1, state_md5=md5_of(SERIAL + 1))
         world.blobs.before_write = lambda place: put_tracker(world.estate, MARKET, STACK, **accepted)
-        assert await recorded(world) is Recording.NOT_OURS
+        assert await recorded(world) is HealRecording.NOT_OURS
         revive(world)
         (row,) = await world.logged()
         assert (row.command, row.status) == (RecordCommand.HEAL, WriteStatus.REFUSED)
@@ -519,7 +519,7 @@ class TestAPipelineAtTheSameTime:
             put_tracker(world.estate, MARKET, STACK, **(TRACKED | {"serial": SERIAL + 2, "run_id": "pipeline"}))
 
         world.blobs.before_write = deploy
-        assert await recorded(world) is Recording.NOT_OURS
+        assert await recorded(world) is HealRecording.NOT_OURS
         tracker, registry = await documents(world)
         assert (tracker["serial"], tracker["run_id"]) == (SERIAL + 2, "pipeline")
         assert registry["stacks"][STACK]["serial"] == SERIAL
@@ -534,7 +534,7 @@ class TestAPipelineAtTheSameTime:
             put_tracker(world.estate, MARKET, STACK, **(TRACKED | {"x_note": "new"}))
 
         world.blobs.before_write = note
-        assert await recorded(world) is Recording.RECORDED
+        assert await recorded(world) is HealRecording.RECORDED
         tracker, _ = await documents(world)
         assert (tracker["x_note"], tracker["run_id"]) == ("new", JOB_ID)
         assert await verdict(world) is Verdict.HEALTHY
@@ -549,7 +549,7 @@ class TestAPipelineAtTheSameTime:
                 put_registry(world.estate, MARKET, theirs | {STACK: entry(MARKET, STACK)})
 
         world.blobs.before_write = write_theirs
-        assert await recorded(world) is Recording.RECORDED
+        assert await recorded(world) is HealRecording.RECORDED
         _, registry = await documents(world)
         assert registry["stacks"]["app"] == theirs["app"]
         assert await verdict(world) is Verdict.HEALTHY
@@ -580,7 +580,7 @@ class TestAPipelineAtTheSameTime:
     ) -> None:
         """It had applied before the heal was recorded, and records after it."""
         world.apply(SERIAL + 2)
-        assert await recorded(world) is Recording.RECORDED
+        assert await recorded(world) is HealRecording.RECORDED
         world.minutes = iter(range(31, 99))  # type: ignore[assignment]
         if dies_at is None:
             await world.record(run_id="pipeline")

@@ -14,7 +14,7 @@ from rich.console import Console, RenderableType
 
 from drift.decide import APPROVABLE
 from drift.healing.levers import Person
-from drift.healing.waiting import Hold
+from drift.healing.waiting import WithheldHeal
 from drift.render.healed import HealRun, ended_line, healed_document, render_healed
 from drift.render.history import MOST_MOMENTS, history_document, render_history, timeline
 from drift.render.holds import MOST_ADDRESSES, Holds, holds_document, render_holds
@@ -66,7 +66,7 @@ def use(lever: Lever = Lever.PAUSE, *, at: datetime = SIX, **changes: Any) -> Le
     return LeverUse(lever=lever, at=at, **{"by": ANNE.by, "reason": ANNE.reason} | changes)
 
 
-def hold(reason: HoldReason = HoldReason.OSCILLATING, **changes: Any) -> Hold:
+def hold(reason: HoldReason = HoldReason.OSCILLATING, **changes: Any) -> WithheldHeal:
     values: dict[str, Any] = {
         "market": "de",
         "stack": "network",
@@ -77,7 +77,7 @@ def hold(reason: HoldReason = HoldReason.OSCILLATING, **changes: Any) -> Hold:
         "can_be_approved": reason in APPROVABLE,
         "addresses": ("azurerm_subnet.a",),
     }
-    return Hold(**values | changes)
+    return WithheldHeal(**values | changes)
 
 
 VERIFIED: Final = row(HealStep.BEGUN, HealStep.JUDGED, HealStep.APPLYING, HealStep.APPLIED, HealStep.VERIFIED)

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from pins.audit import Audit, audit
 from pins.calls import ModuleCall, Place, call_as_deployed
-from pins.configuration import Configuration, Origin, Trouble, Unread
+from pins.configuration import Configuration, Origin, Trouble, UnreadPath
 from pins.firmness import pin_of
 from pins.modules import Module
 from pins.render.json import render_json
@@ -157,7 +157,7 @@ def test_a_comment_is_never_over_what_github_takes_and_says_what_it_leaves_out(f
     long = filler * 1_000
     calls = [written(f"{GIT}/{long}?ref=main", name=f"{number}{long}") for number in range(120)]
     calls += [written(f"{GIT}/spread?ref=v1.{number}.0", path=f"{long}/{number}.tf") for number in range(120)]
-    unread = [Unread(path=f"{number}{long}", trouble=Trouble.BROKEN_HCL, why=long) for number in range(120)]
+    unread = [UnreadPath(path=f"{number}{long}", trouble=Trouble.BROKEN_HCL, why=long) for number in range(120)]
     text = "".join(render_markdown(audit(Configuration(), deployed=calls, unread=unread)))
     assert MOST_BYTES / 2 < len(text.encode()) <= MOST_BYTES
     for section in text.split("\n## ")[1:]:

@@ -6,7 +6,7 @@ from typing import Any, Final
 import pytest
 
 from drift.decide import APPROVABLE
-from drift.healing.waiting import Hold, find_waiting, holds
+from drift.healing.waiting import WithheldHeal, find_waiting, holds
 from drift.policy import KillSwitch, Policy
 from records.errors import StoreUnavailableError
 from records.heal_ledger import HealStep
@@ -26,7 +26,7 @@ def bench() -> HealBench:
     return HealBench()
 
 
-async def held(bench: HealBench) -> list[Hold]:
+async def held(bench: HealBench) -> list[WithheldHeal]:
     return await holds(bench.ledger, bench.checks)
 
 
@@ -51,7 +51,7 @@ class TestTheHolds:
         [hold] = await held(bench)
         stored = await bench.checks.latest_of_stack(market="de", stack="network")
         assert stored
-        assert hold == Hold(
+        assert hold == WithheldHeal(
             market="de",
             stack="network",
             reason=HoldReason.APPROVAL_REQUIRED,
