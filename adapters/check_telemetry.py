@@ -14,7 +14,7 @@ from opentelemetry.metrics import MeterProvider
 
 from adapters import telemetry_names as names
 from adapters.telemetry_events import Attributes, Events, event_logger, present, tell_of_run, time_text
-from records.findings import Finding, FindingKind
+from records.findings import Finding
 from records.plan_checks import CheckRunRow, Decision, HoldReason, StackCheck
 from records.report import Problem
 from records.runs import RunStatus
@@ -140,7 +140,7 @@ def _of_findings(check: StackCheck) -> dict[str, str | int | float | None]:
         return {}
     by_kind = Counter(finding.kind for finding in check.findings)
     # What no apply would touch would only push what matters out of a list of bounded length.
-    touched = [finding for finding in check.findings if finding.kind is not FindingKind.STALE_STATE]
+    touched = [finding for finding in check.findings if finding.is_touched_by_apply]
     newest = _newest_change(touched)
     return {
         names.PLAN_CHECK_FINDINGS: len(check.findings),

@@ -12,11 +12,11 @@ from typing import Final
 from drift.policy import InvalidPolicy, Policy
 from drift.policy_rules import RuleAction, RuledFinding, matches_any
 from drift.protected import doors_before
-from drift.situation import FleetSpread, Inconclusive, Planned, Situation, Unread
+from drift.situation import FleetSpread, Inconclusive, Situation, Unread
 from records.findings import FindingKind
 from records.heals import HealMode
 from records.locks import Lock
-from records.plan_checks import HoldReason
+from records.plan_checks import HoldReason, PlannedStack
 from records.spelling import counted, to_the_minute
 from records.verdicts import Verdict
 
@@ -158,7 +158,7 @@ def mixed(situation: Situation) -> Hold | None:
             f"The apply would also change {left_alone.finding.address}{f' ({what})' if what else ''}, which is ignored by "
             f"{left_alone.ignored_by}. In the configuration's `ignore_changes` it would be left alone.",
         )
-    carried = situation.plan.carried_along if isinstance(situation.plan, Planned) else ()
+    carried = situation.plan.carried_along if isinstance(situation.plan, PlannedStack) else ()
     if situation.counting and carried:
         return Hold(HoldReason.MIXED, f"The apply would also move or import: {_listed(carried)}.")
     return None
@@ -181,7 +181,7 @@ def blast_radius(situation: Situation) -> Hold | None:
             HoldReason.BLAST_RADIUS,
             f"{counted(count, 'resource')} would change; HEAL_MAX_RESOURCES lets {limits.heal_max_resources} through.",
         )
-    managed = situation.plan.managed_resources if isinstance(situation.plan, Planned) else 0
+    managed = situation.plan.managed_resources if isinstance(situation.plan, PlannedStack) else 0
     if count > RESOURCES_ALWAYS_ALLOWED and count * 100 > limits.heal_max_percent * managed:
         return Hold(
             HoldReason.BLAST_RADIUS,

@@ -7,9 +7,9 @@ from typing import Final
 
 from drift.conditions import holds_on
 from drift.policy_rules import RuleAction, RuledFinding
-from drift.situation import Planned, Situation, Unread
+from drift.situation import Situation, Unread
 from records.findings import Finding
-from records.plan_checks import Decision, HoldReason
+from records.plan_checks import Decision, HoldReason, PlannedStack
 
 APPROVABLE: Final = frozenset(
     {
@@ -44,7 +44,7 @@ class Judged:
 
 def decide(situation: Situation) -> Judged:
     """What follows from a check. Without a finding that counts there is nothing to withhold, whatever else is wrong."""
-    if isinstance(situation.plan, Planned) and not situation.counting:
+    if isinstance(situation.plan, PlannedStack) and not situation.counting:
         return _judged(situation, Decision.CLEAN, None, _why_clean(situation))
     approvals = () if isinstance(situation.approvals, Unread) else situation.approvals
     approved = APPROVABLE.intersection(approval.reason for approval in approvals)

@@ -9,8 +9,8 @@ from drift.conditions import FLEET_AT_LEAST
 from drift.decide import Judged, decide, job_id
 from drift.fingerprint import fingerprint
 from drift.policy import InvalidPolicy, Policy
-from drift.situation import FleetSpread, Inconclusive, Planned, Situation, Unread
-from records.findings import Finding, FindingKind
+from drift.situation import FleetSpread, Inconclusive, Situation, Unread
+from records.findings import Finding
 from records.heal_ledger import Approval, LeverUse
 from records.heals import HealJob
 from records.plan_checks import Decision, HoldReason, PlannedStack, StackCheck, StackObservation
@@ -40,7 +40,7 @@ def check_of(seen: StackObservation, brakes: Brakes, *, now: datetime) -> StackC
             now=now,
             market=seen.market,
             stack=seen.stack,
-            plan=_plan_of(seen),
+            plan=seen.plan or Inconclusive(seen.diagnostics),
             verdict=_verdict_of(seen),
             lock=seen.lock,
             policy=brakes.policy,
@@ -96,7 +96,7 @@ def job_of(check: StackCheck, *, queued_at: datetime, expires_at: datetime) -> H
 
 def touched(findings: Iterable[Finding]) -> Iterator[Finding]:
     """Those that an apply would change."""
-    return (finding for finding in findings if finding.kind is not FindingKind.STALE_STATE)
+    return (finding for finding in findings if finding.is_touched_by_apply)
 
 
 def finding_fingerprints(findings: Iterable[Finding]) -> tuple[str, ...]:
@@ -114,16 +114,6 @@ def _sentence(judged: Judged, fleet: FleetSpread | Unread) -> str:
     # A person's own words, as of a pause, may end without a full stop.
     stop = "" if sentence.endswith((".", "!", "?")) else "."
     return f"{sentence}{stop} The same drift is in {fleet.markets_with_it} of {fleet.markets_checked} markets."
-
-
-def _plan_of(seen: StackObservation) -> Planned | Inconclusive:
-    if seen.plan is None:
-        return Inconclusive(seen.diagnostics)
-    return Planned(
-        findings=seen.plan.findings,
-        managed_resources=seen.plan.managed_resources,
-        carried_along=seen.plan.carried_along,
-    )
 
 
 def _verdict_of(seen: StackObservation) -> Verdict | Unread:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from drift.planned import Deployed, names_of, read
+from drift.situation import Inconclusive
 from records.bundles import bundle_blob
 from records.errors import BundleError, StoreError
 from records.judged import JudgedMarket, JudgedStack
@@ -66,9 +67,11 @@ class StackObserver:
             return Look(seen=seen)
         if judged.result.verdict is Verdict.NOT_DEPLOYED:
             return Look(seen=seen.model_copy(update={"plan": PlannedStack()}))
+        if not isinstance(before.registry, Present):
+            return Look(seen=_without_a_plan(seen, _NO_REGISTRY))
         ground = _ground(judged)
-        if isinstance(ground, str) or not isinstance(before.registry, Present):
-            return Look(seen=_without_a_plan(seen, ground if isinstance(ground, str) else _NO_REGISTRY))
+        if isinstance(ground, Inconclusive):
+            return Look(seen=_without_a_plan(seen, *ground.diagnostics))
         look = await self._planned(opened, before.registry.record, ground, seen, lock_timeout_seconds)
         if look.seen.plan is None:
             return look
@@ -97,6 +100,8 @@ class StackObserver:
                     )
                 )
                 made = await module.plan(lock_timeout_seconds=lock_timeout_seconds)
+                if isinstance(made, NoAnswer):
+                    return Look(seen=_without_a_plan(seen, *made.lines))
                 planned = await read(module, made, names_of(registry))
         except TimeoutError:
             why = (
@@ -108,8 +113,8 @@ class StackObserver:
             return Look(seen=_without_a_plan(seen, str(error)))
         except StoreError as error:
             return Look(seen=_without_a_plan(seen, f"The bundle that the tracker names cannot be read: {told(error)}"))
-        if isinstance(made, NoAnswer) or isinstance(planned, tuple):
-            return Look(seen=_without_a_plan(seen, *(planned if isinstance(planned, tuple) else ())))
+        if isinstance(planned, Inconclusive):
+            return Look(seen=_without_a_plan(seen, *planned.diagnostics))
         return Look(
             seen=seen.model_copy(update={"plan": planned, "diagnostics": ()}),
             deployed=Deployed(location=ground.location, module=module, made=made, names=names_of(registry)),
@@ -136,21 +141,22 @@ class _Ground:
     bundle: Bundle
 
 
-def _ground(judged: JudgedStack) -> _Ground | str:
-    """Or why there is none."""
+def _ground(judged: JudgedStack) -> _Ground | Inconclusive:
     readings = judged.readings
     if not isinstance(readings.registry, Present):
-        return _NO_REGISTRY
+        return _inconclusive(_NO_REGISTRY)
     if not isinstance(readings.tracker, Present) or readings.tracker.record.bundle is None:
-        return (
+        return _inconclusive(
             "No tracker that can be read names a bundle of what was deployed, and nothing else is ever planned. "
             "Record the next deploy with `trueup record --bundle`."
         )
     bundle = readings.tracker.record.bundle
     if bundle.blob != bundle_blob(judged.result.market, judged.result.stack, bundle.sha256):
-        return "The tracker names another stack's bundle. Record the next deploy with `trueup record --bundle`."
+        return _inconclusive(
+            "The tracker names another stack's bundle. Record the next deploy with `trueup record --bundle`."
+        )
     if not isinstance(readings.state, Present):
-        return (
+        return _inconclusive(
             "The state is not there, or cannot be read. Nothing was planned: Terraform would write an empty one. "
             "See the stack's verdict."
         )
@@ -161,6 +167,10 @@ def _ground(judged: JudgedStack) -> _Ground | str:
         content=readings.state.blob.content_md5 or readings.state.blob.etag,
         bundle=bundle,
     )
+
+
+def _inconclusive(why: str) -> Inconclusive:
+    return Inconclusive((why,))
 
 
 def _observation(judged: JudgedMarket, market: str, stack: str, clock: Clock) -> StackObservation:

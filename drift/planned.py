@@ -7,7 +7,8 @@ from typing import Final
 from drift.classify import Classification, classify
 from drift.fingerprint import fingerprint, fleet_fingerprint
 from drift.plan_json import InconclusiveCode, InconclusivePlan, read_plan
-from records.findings import Finding, FindingKind
+from drift.situation import Inconclusive
+from records.findings import Finding
 from records.plan_checks import PlannedStack
 from records.registry import RegistryRecord, StateLocation
 from records.terraform import DeployedRoot, MadePlan, NoAnswer
@@ -31,20 +32,17 @@ class Deployed:
     made: MadePlan
     names: tuple[str, ...]
 
-    async def plan_again(self) -> PlannedStack | tuple[str, ...]:
-        """What a plan shows now, without a lock; or why there is none, one line each."""
-        return await read(self.module, await self.module.plan(), self.names)
+    async def plan_again(self) -> PlannedStack | Inconclusive:
+        """What a plan shows now, without a lock."""
+        made = await self.module.plan()
+        return Inconclusive(made.lines) if isinstance(made, NoAnswer) else await read(self.module, made, self.names)
 
 
-async def read(
-    module: DeployedRoot, made: MadePlan | NoAnswer, names: tuple[str, ...]
-) -> PlannedStack | tuple[str, ...]:
-    """What a plan shows; or why there is nothing to be seen in it, one line each, masked."""
-    if isinstance(made, NoAnswer):
-        return (made.message, *map(str, made.diagnostics))
+async def read(module: DeployedRoot, made: MadePlan, names: tuple[str, ...]) -> PlannedStack | Inconclusive:
+    """What a plan shows that was made; ``names`` are the market's, as of `names_of`."""
     match await module.read(made, lambda document: _classify(document, has_changes=made.has_changes)):
         case InconclusivePlan() as plan:
-            return (f"There is no judging the plan: {plan.message}. {_REMEDIES[plan.code]}",)
+            return Inconclusive((f"There is no judging the plan: {plan.message}. {_REMEDIES[plan.code]}",))
         case Classification() as classification:
             return _of_a_plan(classification, names)
 
@@ -62,7 +60,7 @@ def _classify(document: memoryview, *, has_changes: bool) -> Classification | In
 
 
 def _of_a_plan(classification: Classification, names: Iterable[str]) -> PlannedStack:
-    touched = [finding for finding in classification.findings if finding.kind is not FindingKind.STALE_STATE]
+    touched = [finding for finding in classification.findings if finding.is_touched_by_apply]
     return PlannedStack(
         findings=classification.findings,
         managed_resources=classification.managed_count,

@@ -6,22 +6,10 @@ from functools import cached_property
 
 from drift.policy import InvalidPolicy, Policy
 from drift.policy_rules import RuleAction, RuledFinding, rule_on
-from records.findings import Finding, FindingKind
 from records.heal_ledger import Approval, LeverUse
 from records.locks import Lock
+from records.plan_checks import PlannedStack
 from records.verdicts import Verdict
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
-    """What a plan that went through shows. ``managed_resources`` counts those of the stack's state, data sources apart.
-
-    ``carried_along`` are the addresses that an apply would move or import. They are no finding, and still no part of a heal.
-    """
-
-    findings: tuple[Finding, ...]
-    managed_resources: int
-    carried_along: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +46,7 @@ class Situation:
     now: datetime
     market: str
     stack: str
-    plan: Planned | Inconclusive
+    plan: PlannedStack | Inconclusive
     verdict: Verdict | Unread
     lock: Lock | Unread | None
     policy: Policy | InvalidPolicy | Unread
@@ -70,7 +58,7 @@ class Situation:
     @cached_property
     def ruled(self) -> tuple[RuledFinding, ...]:
         """Every finding with what the policy says of it, in an order that owes nothing to the plan's."""
-        findings = self.plan.findings if isinstance(self.plan, Planned) else ()
+        findings = self.plan.findings if isinstance(self.plan, PlannedStack) else ()
         rules = self.policy.rules if isinstance(self.policy, Policy) else ()
         return tuple(
             rule_on(rules, self.market, self.stack, finding)
@@ -80,7 +68,7 @@ class Situation:
     @property
     def touched(self) -> tuple[RuledFinding, ...]:
         """All that an apply of this plan would change: an apply does not know what a policy ignores."""
-        return tuple(ruled for ruled in self.ruled if ruled.finding.kind is not FindingKind.STALE_STATE)
+        return tuple(ruled for ruled in self.ruled if ruled.finding.is_touched_by_apply)
 
     @property
     def counting(self) -> tuple[RuledFinding, ...]:

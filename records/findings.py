@@ -57,3 +57,8 @@ class Finding(BaseModel):
     changed_by: str | None = None
     changed_at: UtcTime | None = None
     client: str | None = None
+
+    @property
+    def is_touched_by_apply(self) -> bool:
+        """Whether an apply of the plan would change it. Stale state it leaves alone; it does not know what a policy ignores."""
+        return self.kind is not FindingKind.STALE_STATE

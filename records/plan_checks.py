@@ -45,10 +45,12 @@ class HoldReason(StrEnum):
 
 
 class PlannedStack(BaseModel):
-    """What a plan of the deployed bundle shows, masked; see `drift.situation.Planned` and `drift.fingerprint`.
+    """What a plan of the deployed bundle shows, masked.
 
-    ``fingerprint`` names the drift, None where an apply would change nothing. ``fleet_fingerprints`` name each finding with the
-    market's names set aside, so that the same event is known again in another market.
+    ``managed_resources`` counts those of the stack's state, data sources apart. ``carried_along`` are the addresses that an
+    apply would move or import: they are no finding, and still no part of a heal. ``fingerprint`` (`drift.fingerprint`) names
+    the drift, None where an apply would change nothing. ``fleet_fingerprints`` name each finding with the market's names set
+    aside, so that the same event is known again in another market.
     """
 
     model_config = _FROZEN

@@ -82,6 +82,11 @@ class NoAnswer:
     message: str
     diagnostics: tuple[Diagnostic, ...] = ()
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The message, and after it what Terraform said."""
+        return (self.message, *map(str, self.diagnostics))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MadePlan:

@@ -22,7 +22,7 @@ from drift.healing.resuming import as_judged_before, is_what_was_judged
 from drift.observing import Look, StackObserver
 from drift.planned import Deployed
 from drift.policy import InvalidPolicy, Policy
-from drift.situation import Unread
+from drift.situation import Inconclusive, Unread
 from records.drift_ports import (
     CheckStore,
     HealLedger,
@@ -205,7 +205,7 @@ class Healer:
             outcome = await deployed.module.apply(deployed.made, lock_timeout_seconds=self.lock_timeout_seconds)
         # Before anything else: whoever waited for Terraform's lock may move the state from here on.
         state = await self.records.state(location=deployed.location)
-        told = " ".join([outcome.message, *map(str, outcome.diagnostics)]) if isinstance(outcome, NoAnswer) else None
+        told = " ".join(outcome.lines) if isinstance(outcome, NoAnswer) else None
         await entry.applied(told)
         await self._verify(entry, deployed, state, is_whole=told is None)
 
@@ -225,9 +225,9 @@ class Healer:
             await self._end(entry, why_locked(entry.row, lock))
             return
         shown = await deployed.plan_again()
-        if not isinstance(shown, PlannedStack) or not isinstance(state, Present):
-            why = shown if isinstance(shown, tuple) else ("the state cannot be read",)
-            raise UnverifiedHealError(f"{stack_path(job.market, job.stack)}: {' '.join(why)}")
+        if isinstance(shown, Inconclusive) or not isinstance(state, Present):
+            why = " ".join(shown.diagnostics) if isinstance(shown, Inconclusive) else "the state cannot be read"
+            raise UnverifiedHealError(f"{stack_path(job.market, job.stack)}: {why}")
         recording = HealRecording.NOT_OURS
         if is_whole or is_what_was_judged(entry.row, shown):
             # When the apply ended and not now: a deploy that ends in between is later than this heal.

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 from drift.policy import FreezeWindow, InvalidPolicy, KillSwitch, Limits, Policy, PolicyFault
 from drift.policy_rules import Rule, RuleAction
-from drift.situation import FleetSpread, Planned, Situation
+from drift.situation import FleetSpread, Situation
 from records.findings import AttributeChange, Finding, FindingKind
 from records.heals import HealMode
 from records.locks import UNREADABLE_LOCK
-from records.plan_checks import HoldReason
+from records.plan_checks import HoldReason, PlannedStack
 from records.verdicts import Verdict
 
 NOW: Final = datetime(2026, 11, 25, 6, 0, tzinfo=UTC)
@@ -39,8 +39,8 @@ def finding(
     )
 
 
-def planned(*findings: Finding, managed: int = 100, carried_along: tuple[str, ...] = ()) -> Planned:
-    return Planned(findings=findings, managed_resources=managed, carried_along=carried_along)
+def planned(*findings: Finding, managed: int = 100, carried_along: tuple[str, ...] = ()) -> PlannedStack:
+    return PlannedStack(findings=findings, managed_resources=managed, carried_along=carried_along)
 
 
 def situation(**given: Any) -> Situation:
@@ -68,8 +68,8 @@ def with_policy(before: Situation, **given: Any) -> Situation:
 
 def with_findings(before: Situation, *more: Finding) -> Situation:
     plan = before.plan
-    assert isinstance(plan, Planned)
-    return replace(before, plan=replace(plan, findings=(*plan.findings, *more)))
+    assert isinstance(plan, PlannedStack)
+    return replace(before, plan=plan.model_copy(update={"findings": (*plan.findings, *more)}))
 
 
 def _with_rule(before: Situation, rule: Rule) -> Situation:

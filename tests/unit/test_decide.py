@@ -13,12 +13,12 @@ from drift.conditions import CONDITIONS, holds_on
 from drift.decide import APPROVABLE, Judged, decide, job_id
 from drift.policy import FreezeWindow, InvalidPolicy, KillSwitch, Limits, Policy, Protected
 from drift.policy_rules import Rule, RuleAction
-from drift.situation import FleetSpread, Inconclusive, Planned, Situation, Unread
+from drift.situation import FleetSpread, Inconclusive, Situation, Unread
 from records.findings import AttributeChange, Finding, FindingKind
 from records.heal_ledger import Approval, Lever, LeverUse
 from records.heals import HealMode
 from records.locks import UNREADABLE_LOCK
-from records.plan_checks import Decision, HoldReason
+from records.plan_checks import Decision, HoldReason, PlannedStack
 from records.verdicts import Verdict
 from tests.unit.drift_samples import INVALID, NOW, RULE, finding, hold_for, planned, situation, with_policy
 
@@ -78,7 +78,7 @@ def situations(draw: st.DrawFn) -> Situation:
     drifts = draw(st.lists(findings(st.just(FindingKind.PORTAL_DRIFT)), max_size=4))
     others = draw(st.lists(findings(), max_size=1)) if draw(mostly(False, True)) else []
     return situation(
-        plan=Planned(
+        plan=PlannedStack(
             findings=(*drifts, *others),
             managed_resources=draw(st.integers(0, 40)),
             carried_along=draw(mostly((), ("t.moved",))),
@@ -181,16 +181,16 @@ def test_nothing_destructive_heals_without_a_persons_word(
     given_one: Situation, more: Finding, how: tuple[str, object]
 ) -> None:
     deleting = more.model_copy(update={how[0]: how[1]})
-    assert isinstance(given_one.plan, Planned)
-    plan = replace(given_one.plan, findings=(*given_one.plan.findings, deleting))
+    assert isinstance(given_one.plan, PlannedStack)
+    plan = given_one.plan.model_copy(update={"findings": (*given_one.plan.findings, deleting)})
     assert decide(replace(given_one, plan=plan, approvals=())).decision is not Decision.HEAL
 
 
 @MANY
 @given(situations(), findings(st.sampled_from(NEVER_HEALED)))
 def test_no_policy_and_no_person_makes_more_than_drift_heal(given_one: Situation, more: Finding) -> None:
-    assert isinstance(given_one.plan, Planned)
-    plan = replace(given_one.plan, findings=(*given_one.plan.findings, more))
+    assert isinstance(given_one.plan, PlannedStack)
+    plan = given_one.plan.model_copy(update={"findings": (*given_one.plan.findings, more)})
     assert approving(replace(given_one, plan=plan), *HoldReason).decision is not Decision.HEAL
 
 
@@ -204,8 +204,8 @@ def test_the_kill_switch_comes_before_all_but_inconclusive(given_one: Situation)
 @MANY
 @given(situations(), findings())
 def test_one_more_finding_never_turns_a_hold_into_a_heal(given_one: Situation, more: Finding) -> None:
-    assert isinstance(given_one.plan, Planned)
-    plan = replace(given_one.plan, findings=(*given_one.plan.findings, more))
+    assert isinstance(given_one.plan, PlannedStack)
+    plan = given_one.plan.model_copy(update={"findings": (*given_one.plan.findings, more)})
     if decide(given_one).decision is Decision.HOLD:
         assert decide(replace(given_one, plan=plan)).decision is Decision.HOLD
 
@@ -213,10 +213,12 @@ def test_one_more_finding_never_turns_a_hold_into_a_heal(given_one: Situation, m
 @MANY
 @given(situations(), st.randoms(use_true_random=False))
 def test_a_decision_is_blind_to_the_order_of_findings(given_one: Situation, random: Any) -> None:
-    assert isinstance(given_one.plan, Planned)
+    assert isinstance(given_one.plan, PlannedStack)
     shuffled = list(given_one.plan.findings)
     random.shuffle(shuffled)
-    assert decide(replace(given_one, plan=replace(given_one.plan, findings=tuple(shuffled)))) == decide(given_one)
+    assert decide(replace(given_one, plan=given_one.plan.model_copy(update={"findings": tuple(shuffled)}))) == decide(
+        given_one
+    )
 
 
 @MANY
