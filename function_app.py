@@ -23,7 +23,7 @@ from lanes import planning as lane_planning
 from lanes.activities import Activities
 from lanes.orchestration import LaneRun, Steps
 from reconcile.service import answers, asking, checking, finishing, planning, starting
-from reconcile.service.orchestration import RECONCILIATION
+from reconcile.service.functions import RECONCILIATION
 from reconcile.service.schedule import TICK, Schedule, daily_schedule, fired_schedule
 from records.engine import Message, RunRequest
 from records.errors import SettingsError

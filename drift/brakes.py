@@ -1,11 +1,27 @@
-"""Reads what the ledger knows that withholds a heal: pauses, and earlier heals of the same drift. Unread is not none."""
+"""What withholds a heal beside the stack itself, and what the ledger knows of it: pauses, and earlier heals of the same drift.
 
+What could not be read is not none.
+"""
+
+from dataclasses import dataclass
 from datetime import datetime
 
-from drift.situation import Unread
+from drift.policy import InvalidPolicy, Policy
+from drift.situation import FleetSpread, Unread
 from records.drift_ports import HealLedger
 from records.errors import StoreError
-from records.heal_ledger import LeverUse
+from records.heal_ledger import Approval, LeverUse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brakes:
+    """As a `drift.situation.Situation` has them, which says what each is."""
+
+    policy: Policy | InvalidPolicy | Unread
+    pauses: tuple[LeverUse, ...] | Unread
+    heals: tuple[datetime, ...] | Unread
+    fleet: FleetSpread | Unread
+    approvals: tuple[Approval, ...] | Unread = ()
 
 
 async def read_pauses(ledger: HealLedger) -> tuple[LeverUse, ...] | Unread:

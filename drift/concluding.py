@@ -13,8 +13,8 @@ from datetime import timedelta
 from typing import Final
 
 from drift.attribution import attributed, ids_to_ask
-from drift.brakes import read_heals, read_pauses
-from drift.deciding import Brakes, check_of, finding_fingerprints, job_of
+from drift.brakes import Brakes, read_heals, read_pauses
+from drift.checks import check_of, finding_fingerprints, job_of
 from drift.fleet import Fleet
 from drift.opening import Opening, open_job, requeue_cut_off
 from drift.policy import InvalidPolicy, Policy

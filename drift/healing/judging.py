@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from drift.deciding import Brakes, check_of, finding_fingerprints, touched
+from drift.brakes import Brakes
+from drift.checks import check_of, finding_fingerprints, touched
 from drift.healing.resuming import OF_OUR_OWN_MAKING, is_what_was_judged
 from records.heal_ledger import HealRow, HealStep
 from records.heals import HealJob

@@ -7,7 +7,7 @@ says that somebody else was here, as long as all that is left was judged before,
 
 from typing import Final
 
-from drift.deciding import finding_fingerprints, touched
+from drift.checks import finding_fingerprints, touched
 from records.findings import Finding, FindingKind
 from records.heal_ledger import HealRow
 from records.plan_checks import PlannedStack, StackObservation

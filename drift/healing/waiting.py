@@ -6,8 +6,8 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
+from drift.checks import finding_fingerprints, job_of
 from drift.decide import APPROVABLE
-from drift.deciding import finding_fingerprints, job_of
 from lanes.side_by_side import all_side_by_side
 from records.drift_ports import CheckStore, HealLedger, Kept
 from records.heal_ledger import Approval, HealRow, HealStep

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from drift.brakes import read_heals, read_pauses
-from drift.deciding import Brakes, finding_fingerprints, touched
+from drift.brakes import Brakes, read_heals, read_pauses
+from drift.checks import finding_fingerprints, touched
 from drift.fleet import Fleet
 from drift.healing.approvals import read_approvals
 from drift.healing.entry import LedgerEntry

@@ -19,7 +19,7 @@ from adapters.settings import Settings
 from drift.service import healing
 from drift.service.functions import CHECK_ON_SCHEDULE, PLAN_CHECKS
 from drift.service.levers_http import ROUTES
-from reconcile.service.orchestration import RECONCILIATION
+from reconcile.service.functions import RECONCILIATION
 from tests.infra.stand_in import INFRA, VARIABLES, JsonObject, Module, copy_module
 from tests.world.commands import ROOT
 

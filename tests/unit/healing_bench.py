@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from adapters.heal_messages import to_message
 from adapters.record_writer import BlobRecordWriter
-from drift.deciding import check_of, finding_fingerprints, job_of
+from drift.checks import check_of, finding_fingerprints, job_of
 from drift.healing.delivering import Deliveries
 from drift.healing.draining import drain
 from drift.healing.levers import Levers, Person

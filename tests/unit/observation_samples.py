@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from drift.brakes import Brakes
 from drift.concluding import Concluded, Conclusion, Queueing
-from drift.deciding import Brakes
 from drift.fingerprint import fingerprint, fleet_fingerprint
 from drift.situation import FleetSpread
 from records.findings import Finding, FindingKind

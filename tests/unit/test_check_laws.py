@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, find, given, settings
 from hypothesis import strategies as st
 
-from drift.deciding import check_of, job_of
+from drift.checks import check_of, job_of
 from drift.policy import KillSwitch, Limits, Policy
 from drift.policy_rules import Rule, RuleAction
 from drift.situation import FleetSpread, Unread

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from drift.deciding import job_of
+from drift.checks import job_of
 from drift.policy import Policy
 from drift.policy_rules import Rule, RuleAction
 from drift.situation import Unread

@@ -7,7 +7,8 @@ from typing import Any, Final
 from hypothesis import HealthCheck, assume, find, given, settings
 from hypothesis import strategies as st
 
-from drift.deciding import Brakes, check_of, finding_fingerprints, job_of, touched
+from drift.brakes import Brakes
+from drift.checks import check_of, finding_fingerprints, job_of, touched
 from drift.healing.judging import GONE_OVER, End, is_gone_over, why_ended, why_held, why_not_resumed
 from drift.healing.resuming import OF_OUR_OWN_MAKING, as_judged_before, is_what_was_judged
 from drift.policy import KillSwitch

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from drift.deciding import check_of
+from drift.checks import check_of
 from records.errors import (
     AccessDeniedError,
     BundleError,

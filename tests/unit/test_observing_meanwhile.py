@@ -4,7 +4,7 @@ from typing import Final
 
 import pytest
 
-from drift.deciding import check_of
+from drift.checks import check_of
 from records.errors import AccessDeniedError, StoreUnavailableError
 from records.locks import UNREADABLE_LOCK, Lock
 from records.plan_checks import Decision, HoldReason, StackObservation

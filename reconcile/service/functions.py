@@ -1,4 +1,4 @@
-"""A reconciliation dealt to lanes: what its functions are called in Azure, and how long one may take."""
+"""What the functions of a reconciliation are called in Azure, and how long one may take."""
 
 from datetime import timedelta
 from typing import Final

@@ -1,17 +1,15 @@
 """From what was seen of a stack to what follows for it: the situation as it counts in a run, and the check that is kept."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from drift.brakes import Brakes
 from drift.conditions import FLEET_AT_LEAST
 from drift.decide import Judged, decide, job_id
 from drift.fingerprint import fingerprint
-from drift.policy import InvalidPolicy, Policy
 from drift.situation import FleetSpread, Inconclusive, Situation, Unread
 from records.findings import Finding
-from records.heal_ledger import Approval, LeverUse
 from records.heals import HealJob
 from records.plan_checks import Decision, HoldReason, PlannedStack, StackCheck, StackObservation
 from records.verdicts import Verdict
@@ -20,17 +18,6 @@ _NO_VERDICT: Final = Unread("The diagnostics say why.")
 _NO_GROUND: Final = Unread(
     "The state names no lineage, or no serial or bundle is known: no job could say what it is for."
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Brakes:
-    """What withholds a heal beside the stack itself: `drift.situation.Situation` says what each is."""
-
-    policy: Policy | InvalidPolicy | Unread
-    pauses: tuple[LeverUse, ...] | Unread
-    heals: tuple[datetime, ...] | Unread
-    fleet: FleetSpread | Unread
-    approvals: tuple[Approval, ...] | Unread = ()
 
 
 def check_of(seen: StackObservation, brakes: Brakes, *, now: datetime) -> StackCheck:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from drift.checks import check_of
 from drift.conditions import FLEET_AT_LEAST
-from drift.deciding import check_of
 from drift.policy import KillSwitch, Limits
 from drift.situation import FleetSpread
 from records.plan_checks import HoldReason
