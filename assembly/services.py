@@ -80,7 +80,7 @@ async def open_heal_service(
     SettingsError: as `open_check_service`.
     """
     async with _open_drift(settings, clock) as (opened, _):
-        yield HealService(healer=opened.healer(telemetry), levers=opened.levers)
+        yield HealService(deliveries=opened.deliveries(telemetry), levers=opened.levers)
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Final, Protocol
+from typing import Annotated, Final
 
 import typer
 from rich.console import RenderableType
@@ -15,7 +15,7 @@ from assembly.drift_estates import DriftEstate, open_drift_estate
 from commands.drift_jobs import find_job_id
 from commands.options import ByOption, EstateOption, ReasonOption, check_market, long_text
 from commands.printing import print_to
-from drift.healing.levers import Levers, Person
+from drift.healing.levers import JobLever, Levers, Person
 from drift.render.levers import render_approved, render_paused, render_rejected, render_resumed, render_retried
 from records.heal_ledger import HealRow
 
@@ -108,14 +108,8 @@ def retry(job: JobArgument, reason: ReasonOption, by: ByOption = None, estate: E
     return _pull_on_job(Levers.retry, render_retried, job, _person(by, reason), estate)
 
 
-class _JobLever(Protocol):
-    """A method of `Levers` that is for one job."""
-
-    def __call__(self, levers: Levers, person: Person, /, *, job_id: str) -> Awaitable[HealRow]: ...
-
-
 def _pull_on_job(
-    lever: _JobLever, render: Callable[[HealRow], RenderableType], job: str, person: Person, folder: Path | None
+    lever: JobLever, render: Callable[[HealRow], RenderableType], job: str, person: Person, folder: Path | None
 ) -> int:
     async def act(opened: DriftEstate) -> RenderableType:
         job_id = await find_job_id(job, opened.stores)

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 
 from drift.decide import APPROVABLE
 from drift.healing.waiting import find_waiting
@@ -192,6 +192,12 @@ class Levers:
 
     def _queued_now(self, job: HealJob, now: datetime) -> HealJob:
         return job.model_copy(update={"queued_at": now, "expires_at": now + self.expires_after})
+
+
+class JobLever(Protocol):
+    """A method of `Levers` that is for one job."""
+
+    def __call__(self, levers: Levers, person: Person, /, *, job_id: str) -> Awaitable[HealRow]: ...
 
 
 def _is_lost(row: HealRow, now: datetime) -> bool:

@@ -11,7 +11,6 @@ from typing import Final
 
 from drift.healing.delivering import Deliveries
 from drift.healing.levers import Levers
-from drift.healing.worker import Healer
 from records.errors import SettingsError, TrueupError
 
 HEAL: Final = "heal_stack"
@@ -31,7 +30,7 @@ class HealBrokeError(Exception):
 class HealService:
     """All that heals need of the world, opened once in a process."""
 
-    healer: Healer
+    deliveries: Deliveries
     levers: Levers
 
 
@@ -42,14 +41,12 @@ async def heal_message(service: HealService, body: bytes) -> None:
         TrueupError: the job is left where it is, and the host tries the message again.
         HealBrokeError: the same.
     """
-    levers = service.levers
-    deliveries = Deliveries(healer=service.healer, queue=levers.queue, clock=levers.clock)
     try:
-        await deliveries.take(body)
+        await service.deliveries.take(body)
     except SettingsError as error:
         # No job is the worse for an app that can heal nothing.
         _LOG.error("the message waits for an app that can heal: %s", error)
-        await deliveries.send_again(body)
+        await service.deliveries.send_again(body)
     except TrueupError:
         raise
     except Exception as error:  # noqa: BLE001 (as `drift.healing.draining`: the boundary of a message)
@@ -65,4 +62,4 @@ async def fail_message(service: HealService, body: bytes) -> None:
         StoreError: the ledger cannot be read or written, and the host tries it again.
         StackBusyError: another worker has the stack; the same.
     """
-    await service.healer.fail(body)
+    await service.deliveries.healer.fail(body)

@@ -12,13 +12,12 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from answering.answers import Answer, problem
 from answering.asking import BadRequestError, FieldError, check_size, parse_body
-from drift.healing.levers import Levers, Person
+from drift.healing.levers import JobLever, Levers, Person
 from drift.healing.waiting import find_waiting, holds
 from drift.service.heal_history import DEFAULT_PAGE, LARGEST_PAGE, Place, newest_heals
 from drift.service.heal_views import HealsView, HealView, HoldsView, PausesView
 from drift.service.healing import HealService
 from records.errors import RefusedLeverError, UnknownMarketError
-from records.heal_ledger import HealRow
 from records.names import MarketKey
 
 _ONE_LINE: Final = r"^[^\p{Cc}\u2028\u2029]*$"
@@ -108,17 +107,17 @@ async def answer_resume(service: HealService, asked: Asked) -> Answer:
 
 async def answer_approve(service: HealService, asked: Asked) -> Answer:
     """202: the job is queued."""
-    return await _pulled(service.levers, asked, service.levers.approve, status=202)
+    return await _pulled(service.levers, asked, Levers.approve, status=202)
 
 
 async def answer_reject(service: HealService, asked: Asked) -> Answer:
     """200: the job is rejected."""
-    return await _pulled(service.levers, asked, service.levers.reject, status=200)
+    return await _pulled(service.levers, asked, Levers.reject, status=200)
 
 
 async def answer_retry(service: HealService, asked: Asked) -> Answer:
     """202: the job is queued again."""
-    return await _pulled(service.levers, asked, service.levers.retry, status=202)
+    return await _pulled(service.levers, asked, Levers.retry, status=202)
 
 
 ROUTES: Final = (
@@ -132,12 +131,12 @@ ROUTES: Final = (
 )
 
 
-async def _pulled(levers: Levers, asked: Asked, pull: Callable[..., Awaitable[HealRow]], *, status: int) -> Answer:
+async def _pulled(levers: Levers, asked: Asked, lever: JobLever, *, status: int) -> Answer:
     if not _JOB_ID.fullmatch(asked.job_id):
         raise BadRequestError("a job's id is 64 hexadecimal digits, in lower case")
     person = _read(asked.body, _Person, takes=_TAKES).person
     try:
-        row = await pull(person, job_id=asked.job_id)
+        row = await lever(levers, person, job_id=asked.job_id)
     except RefusedLeverError as error:
         if await _is_known(levers, asked.job_id):
             return _refused(error)

@@ -15,6 +15,7 @@ from azure.functions import QueueMessage
 from adapters.heal_messages import to_message
 from adapters.settings import Settings
 from drift.decide import job_id
+from drift.healing.delivering import Deliveries
 from drift.healing.levers import Levers
 from drift.healing.worker import Fate, Healer
 from drift.service import healing
@@ -104,7 +105,8 @@ class Functions:
             expires_after=timedelta(hours=2),
             clock=lambda: SIX,
         )
-        return HealService(healer=cast(Healer, self.healer), levers=levers)
+        deliveries = Deliveries(healer=cast(Healer, self.healer), queue=self.queue, clock=lambda: SIX)
+        return HealService(deliveries=deliveries, levers=levers)
 
     async def deliver(self, function: str, body: bytes) -> None:
         await AppHost(self.app).functions[function](message=QueueMessage(id="1", body=body), context=CONTEXT)

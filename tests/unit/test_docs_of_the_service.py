@@ -14,8 +14,8 @@ from adapters.settings import Settings
 from adapters.table_names import RESULTS_TABLE, RUNS_TABLE, WORK_TABLE
 from answering.answers import View
 from answering.asking import MOST_BODY_BYTES
+from drift.healing.delivering import Deliveries
 from drift.healing.levers import Levers
-from drift.healing.worker import Healer
 from drift.service import healing
 from drift.service.heal_history import DEFAULT_PAGE, LARGEST_PAGE
 from drift.service.heal_views import HealsView, HealView, HoldsView, PausesView
@@ -153,7 +153,7 @@ async def test_the_example_of_a_lever_s_body_is_taken() -> None:
         expires_after=timedelta(hours=2),
         clock=lambda: SIX,
     )
-    service = healing.HealService(healer=cast(Healer, None), levers=levers)
+    service = healing.HealService(deliveries=cast(Deliveries, None), levers=levers)
     (pause,) = [route for route in ROUTES if route.path == "pause"]
     assert (await pause.answer(service, Asked(body=bodies[0].encode(), query={}))).status == 200
     assert [one.market for one in await ledger.pauses()] == ["de"]

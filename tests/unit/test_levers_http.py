@@ -9,8 +9,8 @@ import pytest
 
 from answering.answers import Answer, answered
 from answering.asking import MOST_BODY_BYTES
+from drift.healing.delivering import Deliveries
 from drift.healing.levers import Levers
-from drift.healing.worker import Healer
 from drift.service.heal_history import LARGEST_PAGE, Place, newest_heals
 from drift.service.healing import HealService
 from drift.service.levers_http import ROUTES, Asked
@@ -78,7 +78,7 @@ class Bench:
             expires_after=timedelta(hours=2),
             clock=lambda: self.now,
         )
-        return HealService(healer=cast(Healer, None), levers=levers)
+        return HealService(deliveries=cast(Deliveries, None), levers=levers)
 
     async def known_markets(self) -> tuple[str, ...]:
         if self.unlisted:
