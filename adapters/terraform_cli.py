@@ -15,7 +15,7 @@ from adapters.terraform_backend import read_backend
 from adapters.terraform_diagnostics import read_diagnostics, values_of_variables
 from adapters.terraform_environment import (
     AzureStates,
-    Backend,
+    BackendConfiguration,
     FolderStates,
     own_environment,
     secrets_of,
@@ -145,7 +145,7 @@ class _Module:
     options: TerraformOptions
     sign_in: SignIn
     root: Path
-    backend: Backend
+    backend: BackendConfiguration
     environment: dict[str, str] = field(repr=False)
     secrets: frozenset[str] = field(repr=False)
     is_initialised: bool = False

@@ -145,7 +145,7 @@ def own_environment() -> Mapping[str, str]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Backend:
+class BackendConfiguration:
     """``as_read`` is what may be read of it once `init` set it up; ``workspace`` is None for the default one."""
 
     type: str
@@ -161,7 +161,7 @@ class AzureStates:
     account_name: str
     container: str
 
-    def backend_of(self, state: StateLocation, *, workspaces: Path) -> Backend:  # noqa: ARG002 (those of a folder need it)
+    def backend_of(self, state: StateLocation, *, workspaces: Path) -> BackendConfiguration:  # noqa: ARG002 (those of a folder need it)
         """Raises:
         AccountNotAllowedError: the account's URL has no host.
         """
@@ -172,7 +172,7 @@ class AzureStates:
                 raise AccountNotAllowedError(container, "its account_url is no plain https URL of a host")
             account = host.partition(".")[0]
         workspace = _other_than_default(state.workspace)
-        return Backend(
+        return BackendConfiguration(
             type="azurerm",
             settings={"storage_account_name": account, "container_name": container, "key": state.key},
             workspace=workspace,
@@ -190,7 +190,7 @@ class FolderStates:
     root: Path
     container: str
 
-    def backend_of(self, state: StateLocation, *, workspaces: Path) -> Backend:
+    def backend_of(self, state: StateLocation, *, workspaces: Path) -> BackendConfiguration:
         """The file itself; for a workspace a link to it, where the local backend looks for one of that name.
 
         Raises:
@@ -200,12 +200,14 @@ class FolderStates:
         workspace = _other_than_default(state.workspace)
         if workspace is None:
             settings = {"path": str(file)}
-            return Backend(type="local", settings=settings, workspace=None, as_read=(LocalBackend(path=file),))
+            return BackendConfiguration(
+                type="local", settings=settings, workspace=None, as_read=(LocalBackend(path=file),)
+            )
         link = workspaces / workspace / _STATE_FILE
         link.parent.mkdir(parents=True)
         link.symlink_to(file)
         unused = workspaces / _STATE_FILE
-        return Backend(
+        return BackendConfiguration(
             type="local",
             settings={"path": str(unused), "workspace_dir": str(workspaces)},
             workspace=workspace,
