@@ -1,9 +1,9 @@
 """Reads the module calls of every deployed stack out of the trackers."""
 
-import asyncio
 from dataclasses import dataclass
 
 from lanes.listing import choose_markets, tracked_stacks
+from lanes.side_by_side import all_side_by_side
 from pins.calls import ModuleCall, call_as_deployed
 from pins.configuration import Origin, Trouble, UnreadPath
 from records.modules import deployed_modules
@@ -28,33 +28,29 @@ async def read_deployed(records: RecordReader, *, wanted: list[str], width: int)
         StoreError: the trackers cannot be listed.
     """
     tracked = await tracked_stacks(records)
-    stacks = [
-        (market, stack)
-        for market in choose_markets(tracked, wanted)
-        for stack in sorted(tracked[market])
-        if is_market_key(market) and is_stack_name(stack)
-    ]
-    limit = asyncio.Semaphore(width)
+    stacks = [(market, stack) for market in choose_markets(tracked, wanted) for stack in sorted(tracked[market])]
 
-    async def read(market: str, stack: str) -> TrackedCalls:
-        async with limit:
-            reading = await records.tracker(market=market, stack=stack, subscription_id=None)
-        match reading:
+    async def read(named: tuple[str, str]) -> TrackedCalls:
+        market, stack = named
+        if not is_market_key(market) or not is_stack_name(stack):
+            return _not_read(market, stack, "its name is no market's and stack's. Rename it to match the registry.")
+        match await records.tracker(market=market, stack=stack, subscription_id=None):
             case Present(record=tracker):
                 return TrackedCalls(calls=tuple(map(call_as_deployed, deployed_modules(tracker))))
             case Unreadable(fault=fault):
-                unread = UnreadPath(
-                    path=tracker_blob(market, stack),
-                    trouble=Trouble.UNREADABLE_TRACKER,
-                    why=f"{fault.message}. {fault.remedy}",
-                    origin=Origin.TRACKER,
-                )
-                return TrackedCalls(unread=(unread,))
+                return _not_read(market, stack, f"{fault.message}. {fault.remedy}")
             case _:
                 return TrackedCalls()
 
-    found = await asyncio.gather(*(read(market, stack) for market, stack in stacks))
+    found = await all_side_by_side(stacks, read, width=width)
     return TrackedCalls(
         calls=tuple(call for one in found for call in one.calls),
         unread=tuple(unread for one in found for unread in one.unread),
+    )
+
+
+def _not_read(market: str, stack: str, why: str) -> TrackedCalls:
+    path = tracker_blob(market, stack)
+    return TrackedCalls(
+        unread=(UnreadPath(path=path, trouble=Trouble.UNREADABLE_TRACKER, why=why, origin=Origin.TRACKER),)
     )

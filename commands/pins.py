@@ -1,35 +1,26 @@
 """``trueup pins``: how firmly each module call is pinned, and where an estate has left its library."""
 
 import asyncio
-from collections.abc import Iterable
-from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, Annotated, Final
 
 import typer
 
-from adapters.configuration_folders import Wanted, read_configuration, repository_root
-from adapters.git_repository import commits_there, read_library
-from adapters.library_file import read_library_file
 from adapters.settings import Settings, load_settings
 from assembly.deployed_modules import TrackedCalls, read_deployed
 from assembly.estates import opened_estate
+from assembly.pin_audits import LibraryPaths, audit_pins
 from commands.options import EstateOption, MarketsOption, OutputOption
 from commands.printing import opened, print_to
 from commands.writing import working
-from pins.audit import Audit, audit
-from pins.calls import ModuleCall, calls_of
-from pins.configuration import BlockKind, Configuration
-from pins.library import Library, LibraryFile, library_of
-from pins.refs import check_library, commits_named
+from pins.audit import Audit
 from pins.render.json import render_json
 from pins.render.markdown import render_markdown
 from pins.render.sarif import render_sarif
 from pins.render.terminal import render_terminal
 
 EXAMPLE: Final = "Example: trueup pins stacks/ --library-file library.yaml --format sarif --output pins.sarif"
-_LIBRARY_FILE: Final = "library.yaml"
 _MIB: Final = 1024 * 1024
 
 
@@ -91,72 +82,25 @@ def pins(
     settings = load_settings()
     with opened(output) as file:
         with working("reading"):
-            found = _audit(
+            found = audit_pins(
                 directories or [],
-                asyncio.run(_deployed(estate, settings, market or [])) if reads_trackers else TrackedCalls(),
-                library=library,
-                library_file=_library_file(library, library_file),
+                asyncio.run(_deployed(estate, settings, market or [])) if reads_trackers else None,
+                LibraryPaths(repository=library, file=library_file),
                 fetched=fetched,
                 max_bundle_bytes=settings.bundle_max_mib * _MIB,
+                on_nothing_in=_tell_nothing_in,
             )
         _write(found, format_, file)
     return found.exit_status
 
 
-def _audit(
-    places: list[Path],
-    deployed: TrackedCalls,
-    *,
-    library: Path | None,
-    library_file: LibraryFile | None,
-    fetched: bool,
-    max_bundle_bytes: int,
-) -> Audit:
-    kinds = frozenset(BlockKind) if library_file else frozenset({BlockKind.MODULE})
-    wanted = Wanted(fetched=fetched, kinds=kinds, max_bundle_bytes=max_bundle_bytes)
-    configuration = read_configuration(places, wanted) if places else Configuration()
-    for place in places:
-        if not _has_configuration(place, configuration):
-            typer.echo(f"{place}: there is no configuration in it", err=True)
-    return audit(
-        configuration,
-        deployed=deployed.calls,
-        unread=deployed.unread,
-        file=library_file,
-        library=_library(library, library_file, configuration, deployed.calls) if library else None,
-    )
-
-
-def _library(
-    folder: Path, file: LibraryFile | None, configuration: Configuration, deployed: Iterable[ModuleCall]
-) -> Library:
-    """Raises:
-    ConfigurationError: it cannot be read, or cannot judge the calls.
-    """
-    calls = (*calls_of(configuration), *deployed)
-    library = library_of(read_library(folder), file.sources if file else ())
-    library = replace(library, commits=commits_there(folder, commits_named(calls, library)))
-    check_library(library, calls, configuration)
-    return library
-
-
-def _has_configuration(place: Path, configuration: Configuration) -> bool:
-    """Whether anything was found in a folder, which may have been named by its fault alone; a bundle tells of itself."""
-    top = place.resolve()
-    read = (Path(file.root, file.path) for file in configuration.files)
-    missed = (Path(repository_root(place), unread.path) for unread in configuration.unread)
-    return not place.is_dir() or any(path.is_relative_to(top) for paths in (read, missed) for path in paths)
+def _tell_nothing_in(place: Path) -> None:
+    typer.echo(f"{place}: there is no configuration in it", err=True)
 
 
 async def _deployed(folder: Path | None, settings: Settings, wanted: list[str]) -> TrackedCalls:
     async with opened_estate(folder, settings) as estate:
         return await read_deployed(estate.records, wanted=wanted, width=settings.fan_out_width)
-
-
-def _library_file(library: Path | None, given: Path | None) -> LibraryFile | None:
-    if given is None and library and (library / _LIBRARY_FILE).is_file():
-        return read_library_file(library / _LIBRARY_FILE)
-    return read_library_file(given) if given else None
 
 
 def _write(found: Audit, format_: Format, file: IO[str]) -> None:

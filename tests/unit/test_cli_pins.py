@@ -253,7 +253,7 @@ def test_a_tracker_that_cannot_be_read_is_told_and_the_others_still_count(world:
         ((), "give a folder or a bundle"),
         (("nowhere",), "there is no such folder"),
         (("docs", "--market", "de"), "--market chooses among trackers"),
-        (("docs", "--library", "docs/nowhere"), "git cannot read it"),
+        (("infra", "--library", "docs/nowhere"), "git cannot read it"),
         (("docs", "--library-file", "docs/nowhere.yaml"), "it cannot be read"),
         (("docs", "--library-file", "pyproject.toml"), "docs/pins.md says"),
         (("docs", "--format", "xml"), "xml"),
@@ -318,6 +318,27 @@ def test_a_folder_without_configuration_is_told_beside_the_report(tmp_path: Path
     run = trueup("pins", str(tmp_path / "full"), str(tmp_path / "empty"), "--format", "json")
     assert (run.returncode, json.loads(run.stdout)["calls"]) == (0, [])
     assert run.stderr == f"{tmp_path / 'empty'}: there is no configuration in it\n"
+
+
+def test_an_audit_of_nothing_fails_and_leaves_no_report(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    output = tmp_path / "pins.sarif"
+    run = trueup("pins", str(tmp_path / "empty"), "--format", "sarif", "--output", str(output))
+    assert (run.returncode, run.stdout, output.exists()) == (1, "", False)
+    assert f"{tmp_path / 'empty'}: there is no configuration in it." in run.stderr
+
+
+def test_a_tracker_whose_name_is_no_stacks_is_not_passed_over(tmp_path: Path) -> None:
+    for name in ("registry", "trackers/DE", "trackers/de"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("DE/network.json", "de/Net.json"):
+        (tmp_path / "trackers" / name).write_text("{}", encoding="utf-8")
+    run = trueup("pins", "--estate", str(tmp_path), "--format", "json")
+    assert run.returncode == 2
+    assert [(one["path"], one["trouble"]) for one in json.loads(run.stdout)["unread"]] == [
+        ("DE/network.json", "unreadable_tracker"),
+        ("de/Net.json", "unreadable_tracker"),
+    ]
 
 
 @pytest.mark.parametrize("format_", ["table", "json", "markdown", "sarif"])
