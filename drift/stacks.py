@@ -1,14 +1,15 @@
 """Which stacks there are to check: all that a registry record or a tracker names."""
 
-import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from lanes.listing import choose_markets, registered_markets, tracked_stacks
+from lanes.side_by_side import all_side_by_side
 from records.errors import StoreError, UnknownStackError
-from records.faults import Fault, FaultCode, RecordKind
-from records.names import is_market_key, is_stack_name, registry_blob, tracker_blob
+from records.faults import RecordKind
+from records.market_faults import bad_market_name, bad_stack_name, bad_tracker_name, vanished
+from records.names import is_market_key, is_stack_name
 from records.plan_checks import market_and_stack, stack_path
 from records.ports import RecordReader
 from records.readings import Present, Unreadable
@@ -17,7 +18,6 @@ from records.runs import Scope
 from records.store_faults import store_fault
 
 _REGISTRIES_AT_ONCE: Final = 16
-_SHOWN_NAME_LENGTH: Final = 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +43,12 @@ async def list_stacks(records: RecordReader, scope: Scope) -> StackList:
         tracked = {}
         problems.append(Problem.of(WHOLE_ESTATE, store_fault(error, kind=RecordKind.TRACKER, blob=error.place)))
     markets = choose_markets(registered | tracked.keys(), scope.markets)
-    limit = asyncio.Semaphore(_REGISTRIES_AT_ONCE)
 
     async def of_market(market: str) -> StackList:
-        async with limit:
-            return await _of_market(records, market, tracked.get(market, set()), is_registered=market in registered)
+        return await _of_market(records, market, tracked.get(market, set()), is_registered=market in registered)
 
     found: list[str] = []
-    for part in await asyncio.gather(*map(of_market, markets)):
+    for part in await all_side_by_side(markets, of_market, width=_REGISTRIES_AT_ONCE):
         found += part.stacks
         problems += part.problems
     return StackList(tuple(sorted(_in_scope(found, scope, problems))), tuple(problems))
@@ -58,19 +56,21 @@ async def list_stacks(records: RecordReader, scope: Scope) -> StackList:
 
 async def _of_market(records: RecordReader, market: str, tracked: set[str], *, is_registered: bool) -> StackList:
     if not is_market_key(market):
-        return StackList((), (_bad_market_name(market),))
+        return StackList((), (Problem.of(market, bad_market_name(market)),))
     registry = await records.registry(market=market)
-    problems = [_bad_tracker_name(market, name) for name in sorted(tracked) if not is_stack_name(name)]
+    faults = [bad_tracker_name(market, name) for name in sorted(tracked) if not is_stack_name(name)]
     names = set(filter(is_stack_name, tracked))
     if isinstance(registry, Present):
         named = registry.record.stacks
         names.update(filter(is_stack_name, named))
-        problems += [_bad_stack_name(market, name) for name in sorted(named) if not is_stack_name(name)]
+        faults += [bad_stack_name(market, name) for name in sorted(named) if not is_stack_name(name)]
     elif isinstance(registry, Unreadable):
-        problems.append(Problem.of(market, registry.fault))
+        faults.append(registry.fault)
     elif is_registered:
-        problems.append(_vanished(market))
-    return StackList(tuple(stack_path(market, name) for name in names), tuple(problems))
+        faults.append(vanished(market))
+    return StackList(
+        tuple(stack_path(market, name) for name in names), tuple(Problem.of(market, fault) for fault in faults)
+    )
 
 
 def _in_scope(found: Iterable[str], scope: Scope, problems: Iterable[Problem]) -> Iterable[str]:
@@ -85,50 +85,3 @@ def _in_scope(found: Iterable[str], scope: Scope, problems: Iterable[Problem]) -
             f"no market that was asked for has stack {', '.join(sorted(unknown))}; there are: {', '.join(names) or 'none'}"
         )
     return wanted
-
-
-def _bad_market_name(market: str) -> Problem:
-    return _bad_registry(
-        market,
-        FaultCode.INVALID_NAME,
-        "the folder is no market's key, so nothing in it is checked",
-        "Rename the market's folder in the registry, and in trackers to match.",
-    )
-
-
-def _bad_stack_name(market: str, name: str) -> Problem:
-    return _bad_registry(
-        market,
-        FaultCode.INVALID_NAME,
-        f"{_shown(name)!r} is no stack's name, so it is not checked",
-        "Rename the stack in the registry and its tracker to match: lower-case letters, digits and '-', 63 at most.",
-    )
-
-
-def _bad_tracker_name(market: str, name: str) -> Problem:
-    fault = Fault(
-        code=FaultCode.INVALID_NAME,
-        record=RecordKind.TRACKER,
-        blob=tracker_blob(market, _shown(name)),
-        message="the file is no stack's name, so it is not checked",
-        remedy="Delete the blob, or rename it and the stack in the registry to match.",
-    )
-    return Problem.of(market, fault)
-
-
-def _vanished(market: str) -> Problem:
-    return _bad_registry(
-        market,
-        FaultCode.VANISHED,
-        "it was there, and gone when it was read",
-        "Restore the blob's last version, or remove the market's trackers too.",
-    )
-
-
-def _bad_registry(market: str, code: FaultCode, message: str, remedy: str) -> Problem:
-    fault = Fault(code=code, record=RecordKind.REGISTRY, blob=registry_blob(market), message=message, remedy=remedy)
-    return Problem.of(market, fault)
-
-
-def _shown(name: str) -> str:
-    return name if len(name) <= _SHOWN_NAME_LENGTH else f"{name[:_SHOWN_NAME_LENGTH]}…"

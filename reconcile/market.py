@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from lanes.side_by_side import all_side_by_side
 from reconcile.compare import StackIdentity, compare
 from reconcile.stack_readings import entry_reading, read_stack
 from records.errors import StoreError
-from records.faults import Fault, FaultCode, RecordKind
+from records.faults import Fault, RecordKind
 from records.judged import JudgedMarket, JudgedStack
+from records.market_faults import bad_market_name, bad_tracker_name, not_found, vanished
 from records.modules import deployed_modules
-from records.names import is_market_key, is_stack_name, market_and_stack_of_tracker_blob, registry_blob
+from records.names import is_market_key, is_stack_name, market_and_stack_of_tracker_blob
 from records.ports import Clock, RecordReader, ResultStore
 from records.readings import Absent, Present, Reading, Unreadable
 from records.registry import RegistryRecord
@@ -94,7 +96,7 @@ class MarketReconciler:
     ) -> tuple[JudgedMarket, Mapping[str, StoredResult], list[Fault]]:
         """With the results of the runs before it, or why they cannot be read."""
         if not is_market_key(market):
-            return _no_verdicts(market, None, _bad_market_name(market))
+            return _no_verdicts(market, None, bad_market_name(market))
         registry = await self.records.registry(market=market)
         if isinstance(registry, Unreadable):
             return _no_verdicts(market, registry, registry.fault)
@@ -105,7 +107,7 @@ class MarketReconciler:
             return _no_verdicts(market, registry, store_fault(error, kind=RecordKind.TRACKER, blob=f"{market}/"))
         named = set(registry.record.stacks) if isinstance(registry, Present) else set()
         if not tracked and not isinstance(registry, Present):
-            return _no_verdicts(market, registry, _vanished(market) if was_listed else not_found(market))
+            return _no_verdicts(market, registry, vanished(market) if was_listed else not_found(market))
         stacks = sorted(name for name in named | tracked if is_stack_name(name) and (not wanted or name in wanted))
         faults = _bad_stack_names(market, registry, named, tracked)
         previous, unreadable_history = await self._previous(market)
@@ -149,7 +151,7 @@ class MarketReconciler:
             await self.sleep(self.rules.reread_delay_seconds)
             again = await self.records.registry(market=market)
             if isinstance(again, Absent) and isinstance(registry, Present):
-                again = Unreadable(_vanished(market), again.blob)
+                again = Unreadable(vanished(market), again.blob)
             judged |= await self._judge_all(market, in_doubt, again, previous, thorough=True)
             registry = again
         return registry, [judged[stack] for stack in stacks]
@@ -164,11 +166,9 @@ class MarketReconciler:
         thorough: bool,
     ) -> dict[str, JudgedStack]:
         record = registry.record if isinstance(registry, Present) else None
-        limit = asyncio.Semaphore(_STACKS_AT_ONCE)
 
         async def judged(stack: str) -> JudgedStack:
-            async with limit:
-                readings = await read_stack(self.records, registry, market=market, stack=stack, thorough=thorough)
+            readings = await read_stack(self.records, registry, market=market, stack=stack, thorough=thorough)
             result = compare(
                 StackIdentity(
                     market=market,
@@ -183,7 +183,7 @@ class MarketReconciler:
             )
             return JudgedStack(result=result, readings=readings)
 
-        return dict(zip(stacks, await asyncio.gather(*map(judged, stacks)), strict=True))
+        return dict(zip(stacks, await all_side_by_side(stacks, judged, width=_STACKS_AT_ONCE), strict=True))
 
     async def _keep(
         self, market: str, results: list[StackResult], previous: Mapping[str, StoredResult], coverage: Coverage
@@ -211,50 +211,10 @@ def _no_verdicts(
     return JudgedMarket(market=market, registry=registry, problems=problems, has_verdicts=False), {}, []
 
 
-def _bad_market_name(market: str) -> Fault:
-    return Fault(
-        code=FaultCode.INVALID_NAME,
-        record=RecordKind.REGISTRY,
-        blob=registry_blob(market),
-        message="the folder is no market's key: segments of lower-case letters, digits and '-', joined by '/'",
-        remedy="Rename the market's folder in the registry, and in trackers to match.",
-    )
-
-
-def _vanished(market: str) -> Fault:
-    return Fault(
-        code=FaultCode.VANISHED,
-        record=RecordKind.REGISTRY,
-        blob=registry_blob(market),
-        message="it was there, and gone when it was read",
-        remedy="Restore the blob's last version, or remove the market's trackers too.",
-    )
-
-
-def not_found(market: str) -> Fault:
-    return Fault(
-        code=FaultCode.NOT_FOUND,
-        record=RecordKind.REGISTRY,
-        blob=registry_blob(market),
-        message="there is no record of this market: neither its registry record nor a tracker",
-        remedy="Correct the market's name, or restore the blob's last version.",
-    )
-
-
 def _bad_stack_names(market: str, registry: Reading[RegistryRecord], named: Set[str], tracked: Set[str]) -> list[Fault]:
     faults = [
         reading.fault
         for reading in (entry_reading(registry, stack) for stack in sorted(named) if not is_stack_name(stack))
         if isinstance(reading, Unreadable)
     ]
-    return faults + [_bad_tracker_name(market, stack) for stack in sorted(tracked) if not is_stack_name(stack)]
-
-
-def _bad_tracker_name(market: str, stack: str) -> Fault:
-    return Fault(
-        code=FaultCode.INVALID_NAME,
-        record=RecordKind.TRACKER,
-        blob=f"{market}/{stack}.json",
-        message="the file is no stack's name: lower-case letters, digits and '-', 63 at most",
-        remedy="Delete the blob, or rename it and the stack in the registry to match.",
-    )
+    return faults + [bad_tracker_name(market, stack) for stack in sorted(tracked) if not is_stack_name(stack)]

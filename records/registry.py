@@ -19,12 +19,12 @@ from records.json_reading import (
     parse_model,
 )
 from records.json_writing import to_document
+from records.market_faults import bad_stack_name, shown_name
 from records.names import is_stack_name, registry_blob
 from records.timestamps import UtcTime
 
 DEFAULT_WORKSPACE: Final = "default"
 _BLOB_NAME_MAX_LENGTH: Final = 1024
-_SHOWN_NAME_LENGTH: Final = 80
 
 Serial = Annotated[int, Field(ge=0, le=LARGEST_SERIAL)]
 
@@ -102,24 +102,14 @@ class RegistryRecord(RecordModel):
             KeyError: the record has no such stack.
             RecordError: the stack's name or its entry is not valid.
         """
-        spelling = stack if len(stack) <= _SHOWN_NAME_LENGTH else f"{stack[:_SHOWN_NAME_LENGTH]}…"
-        blob, field = registry_blob(self.market), f"stacks.{spelling}"
         value = self.stacks[stack]
         if not is_stack_name(stack):
-            raise RecordError(
-                Fault(
-                    code=FaultCode.INVALID_NAME,
-                    record=RecordKind.REGISTRY,
-                    blob=blob,
-                    field=field,
-                    message=f"{spelling!r} is no stack's name: lower-case letters, digits and '-', 63 at most",
-                    remedy="Rename the stack in the registry and its tracker to match.",
-                )
-            )
+            raise RecordError(bad_stack_name(self.market, stack))
         try:
             return RegistryEntry.model_validate(value)
         except ValidationError as error:
-            fault = fault_of(error, kind=RecordKind.REGISTRY, blob=blob, under=field)
+            blob = registry_blob(self.market)
+            fault = fault_of(error, kind=RecordKind.REGISTRY, blob=blob, under=f"stacks.{shown_name(stack)}")
             raise RecordError(fault) from None
 
     def with_entry(self, stack: str, entry: RegistryEntry) -> "RegistryRecord":

@@ -6,7 +6,6 @@ from typing import Final
 
 from answering.answers import ASK_AGAIN_AFTER_SECONDS, Answer, problem
 from answering.asking import parse_market
-from reconcile.market import not_found
 from reconcile.service.asking import parse_run_id, parse_scope
 from reconcile.service.identity import instance_of
 from reconcile.service.planning import running
@@ -22,6 +21,7 @@ from reconcile.service.views import (
 )
 from records.engine import Engine, InstanceState
 from records.errors import StoreError
+from records.market_faults import not_found
 from records.report import Problem
 from records.results import StoredResult
 from records.runs import RunRow, RunStatus, Trigger

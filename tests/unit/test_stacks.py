@@ -133,7 +133,8 @@ async def test_a_registry_record_that_vanishes_after_it_was_listed_is_a_problem(
     assert problems_of(found) == [("de", RecordKind.REGISTRY, FaultCode.VANISHED)]
 
 
-LONG: Final = "x" * 64
+NO_STACK: Final = "no stack's name: lower-case letters, digits and '-', 63 at most"
+LONG: Final = "x" * 81
 
 
 async def test_names_that_no_market_or_stack_can_have_are_problems_and_not_silent(world: DriftEstate) -> None:
@@ -143,10 +144,14 @@ async def test_names_that_no_market_or_stack_can_have_are_problems_and_not_silen
     found = await listed(world)
     assert found.stacks == ("de/app",)
     assert sorted((problem.market, problem.blob, problem.message) for problem in found.problems) == [
-        ("Süd", "Süd/subscription.json", "the folder is no market's key, so nothing in it is checked"),
-        ("de", "de/Small.json", "the file is no stack's name, so it is not checked"),
-        ("de", "de/subscription.json", "'Big' is no stack's name, so it is not checked"),
-        ("de", "de/subscription.json", f"'{'x' * 63}…' is no stack's name, so it is not checked"),
+        (
+            "Süd",
+            "Süd/subscription.json",
+            "the folder is no market's key: segments of lower-case letters, digits and '-', joined by '/'",
+        ),
+        ("de", "de/Small.json", f"the file is {NO_STACK}"),
+        ("de", "de/subscription.json", f"'Big' is {NO_STACK}"),
+        ("de", "de/subscription.json", f"'{'x' * 80}…' is {NO_STACK}"),
     ]
     assert {problem.code for problem in found.problems} == {FaultCode.INVALID_NAME}
     assert all(problem.remedy for problem in found.problems)
