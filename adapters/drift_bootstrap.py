@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from adapters.account_urls import host_of
+from adapters.estate_account import account_of_connection_string
 from adapters.folder_blobs import FolderBlobStore
 from adapters.folder_checks import FolderCheckStore
 from adapters.folder_heal_inbox import FolderHealInbox
@@ -29,7 +30,6 @@ from records.resource_changes import ChangeHistory, NoChangeHistory
 
 _MIB: Final = 1024**2
 _BLOB_HOST: Final = ".blob."
-_EMULATOR: Final = "devstoreaccount1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,9 +102,7 @@ def _account_name(settings: Settings) -> str:
         return host.partition(".")[0]
     if settings.estate_connection_string is None:
         raise SettingsError("no estate: pass --estate DIR, or set ESTATE_ACCOUNT_URL (docs/configuration.md)")
-    parts = [part.partition("=") for part in settings.estate_connection_string.get_secret_value().split(";")]
-    by_name = {name.strip().lower(): value for name, _, value in parts}
-    name = by_name.get("accountname") or (_EMULATOR if "usedevelopmentstorage" in by_name else None)
+    name = account_of_connection_string(settings)
     if name is None:
         raise SettingsError("ESTATE_CONNECTION_STRING: it has no AccountName, which Terraform's backend needs")
     return name

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from adapters.account_urls import host_of
+from adapters.estate_account import account_of_connection_string
 from adapters.settings import Settings
 from adapters.terraform_backend import AzurermBackend, Backend, LocalBackend, OtherBackend
 from records.errors import SettingsError
@@ -17,7 +18,7 @@ def location_in_azure(backend: Backend, settings: Settings) -> StateLocation | E
     """What is the estate's own, its account and its container of states, goes without saying.
 
     Raises:
-        SettingsError: the backend is in an account whose URL does not follow from the estate's.
+        SettingsError: the backend is in an account whose URL does not follow from the estate's, or the estate's cannot be told.
     """
     if not isinstance(backend, AzurermBackend):
         return _elsewhere(backend)
@@ -86,7 +87,7 @@ def _other_than(own: str, container: str) -> str | None:
 def _account_url(backend: AzurermBackend, settings: Settings) -> str | None:
     account = backend.storage_account_name
     own_host = host_of(settings.estate_account_url) if settings.estate_account_url else None
-    own_account, _, domain = (own_host or _account_of(settings) or "").partition(".")
+    own_account, _, domain = (own_host or account_of_connection_string(settings) or "").partition(".")
     if account is None or account == own_account:
         return None
     if not domain:
@@ -95,13 +96,3 @@ def _account_url(backend: AzurermBackend, settings: Settings) -> str | None:
             "and --state-account-url"
         )
     return f"https://{account}.{domain}"
-
-
-def _account_of(settings: Settings) -> str | None:
-    """The account that a connection string is of."""
-    if settings.estate_connection_string is None:
-        return None
-    # As `adapters.azure_bootstrap`: an estate on disk should not pay for it.
-    from azure.core.utils import parse_connection_string  # noqa: PLC0415
-
-    return parse_connection_string(settings.estate_connection_string.get_secret_value()).get("accountname")

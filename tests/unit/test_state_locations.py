@@ -50,6 +50,19 @@ def test_another_account_than_a_connection_string_s_must_be_said() -> None:
         location_in_azure(backend(storage_account_name="marketde"), BY_STRING)
 
 
+def test_the_emulator_s_account_is_the_estate_s_own() -> None:
+    settings = Settings.model_validate({"estate_connection_string": "UseDevelopmentStorage=true"})
+    location = location_in_azure(backend(storage_account_name="devstoreaccount1"), settings)
+    assert location == StateLocation(key="de/app.tfstate")
+
+
+def test_a_connection_string_that_is_none_is_named_and_not_shown() -> None:
+    settings = Settings.model_validate({"estate_connection_string": "AccountKey=a2V5;hunter2"})
+    with pytest.raises(SettingsError, match="ESTATE_CONNECTION_STRING") as refused:
+        location_in_azure(backend(), settings)
+    assert "hunter2" not in str(refused.value)
+
+
 def test_an_estate_on_disk_has_no_accounts(tmp_path: Path) -> None:
     location = location_on_disk(backend(storage_account_name="any"), OWN, estate=tmp_path)
     assert location == StateLocation(key="de/app.tfstate")
