@@ -19,7 +19,6 @@ from adapters.account_urls import host_of
 from adapters.blob_store import BlobPart, BlobPlace
 from adapters.folder_writing import etag_of, on_disk, write_if_unchanged
 from records.errors import (
-    AccessDeniedError,
     AccountNotAllowedError,
     BlobChangedError,
     BlobMissingError,
@@ -81,7 +80,7 @@ class FolderBlobStore:
                 raise AccountNotAllowedError(container, "its account_url is no plain https URL of a host")
             base = base / "accounts" / host
         folder = base / container
-        with _translated(container):
+        with _blob_on_disk(container):
             is_the_estates_own = account_url is None
             if not folder.is_dir() and not (is_the_estates_own and container in self._made_by_writing):
                 raise ContainerMissingError(container, f"there is no folder {folder}")
@@ -89,14 +88,14 @@ class FolderBlobStore:
 
     def _names(self, container: str, prefix: str) -> list[str]:
         folder = self._container(container, None)
-        with _translated(container):
+        with _blob_on_disk(container):
             files = _files_below(folder / prefix.rpartition("/")[0])
             names = [_name(file.relative_to(folder)) for file in files]
         return sorted(name for name in names if name.startswith(prefix) and _is_blob(name))
 
     def _read(self, place: BlobPlace, start_byte: int, length_bytes: int, if_match: str | None) -> BlobPart:
         path = self._container(place.container, place.account_url) / place.name
-        with _translated(place):
+        with _blob_on_disk(place):
             if path.exists() and not path.is_file() and not path.is_dir():
                 raise StoreUnavailableError(str(place), "it is no regular file")
             for _ in range(_READ_ATTEMPTS):
@@ -140,7 +139,7 @@ class FolderBlobStore:
     def _sightings(self, place: BlobPlace) -> tuple[ContentSighting, ...]:
         folder = self._container(place.container, place.account_url) / _SNAPSHOTS
         snapshots = (folder / place.name).parent
-        with _translated(place):
+        with _blob_on_disk(place):
             files = sorted(snapshots.iterdir()) if snapshots.is_dir() else []
             found = []
             for file in files:
@@ -199,12 +198,10 @@ def _lock_beside(path: Path) -> Lock | None:
 
 
 @contextmanager
-def _translated(place: object) -> Iterator[None]:
-    try:
-        yield
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        raise BlobMissingError(str(place), "no such file") from None
-    except PermissionError:
-        raise AccessDeniedError(str(place), "the file may not be read") from None
-    except OSError as error:
-        raise StoreUnavailableError(str(place), error.strerror or type(error).__name__) from None
+def _blob_on_disk(place: object) -> Iterator[None]:
+    """As `on_disk`, where a file that is not there is a blob that is missing."""
+    with on_disk(place):
+        try:
+            yield
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            raise BlobMissingError(str(place), "no such file") from None

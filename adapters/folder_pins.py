@@ -6,7 +6,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from adapters.run_files import in_folder, newest_files, write_run_file
+from adapters.folder_writing import on_disk
+from adapters.run_files import newest_files, write_run_file
 from adapters.table_names import PINS_TABLE
 from records.module_pins import PinSummary
 from records.results import Run
@@ -31,13 +32,13 @@ class FolderPinStore:
         await asyncio.to_thread(self._remove, run_id)
 
     def _read(self, run_id: str) -> PinSummary | None:
-        with in_folder(PINS_TABLE), suppress(ValidationError):
+        with on_disk(PINS_TABLE), suppress(ValidationError):
             for file in self._files(run_id):
                 return PinSummary.model_validate_json(file.read_bytes())
         return None
 
     def _remove(self, run_id: str) -> None:
-        with in_folder(PINS_TABLE):
+        with on_disk(PINS_TABLE):
             for file in self._files(run_id):
                 file.unlink(missing_ok=True)
 

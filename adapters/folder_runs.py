@@ -9,7 +9,8 @@ from typing import Generic
 
 from pydantic import ValidationError
 
-from adapters.run_files import in_folder, newest_files, remove_run_files, write_run_file
+from adapters.folder_writing import on_disk
+from adapters.run_files import newest_files, remove_run_files, write_run_file
 from records.ports import RowT
 
 
@@ -39,7 +40,7 @@ class FolderRunStore(Generic[RowT]):
 
     def _rows(self) -> list[RowT]:
         rows = []
-        with in_folder(self._folder.name):
+        with on_disk(self._folder.name):
             for file in newest_files(self._folder):
                 with suppress(ValidationError):
                     rows.append(self._row.model_validate_json(file.read_bytes()))

@@ -13,7 +13,8 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from adapters.run_files import in_folder, newest_files, remove_run_files, write_run_file
+from adapters.folder_writing import on_disk
+from adapters.run_files import newest_files, remove_run_files, write_run_file
 from records.results import Coverage, Run, StackResult, StoredResult
 
 _TABLE: Final = "reconcileresults"
@@ -85,7 +86,7 @@ class FolderResultStore:
 
     def _market_runs(self, market: str) -> Iterator[tuple[int, _MarketRun]]:
         """Newest first, with each file's place among all that there are."""
-        with in_folder(_TABLE):
+        with on_disk(_TABLE):
             for number, file in enumerate(newest_files(self._folder(market))):
                 with suppress(ValidationError):
                     yield number, _MarketRun.model_validate_json(file.read_bytes())

@@ -1,16 +1,13 @@
 """What the stores in folders share: one file a run, called ``{newest first}-{run}.json``, so that names sort newest first."""
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from pydantic import BaseModel
 
+from adapters.folder_writing import on_disk, replace_file
 from adapters.table_keys import newest_first
-from records.errors import AccessDeniedError, StoreUnavailableError
 
 _KEY_LENGTH: Final = len("000000000000000-")
 
@@ -26,11 +23,9 @@ def write_run_file(folder: Path, *, started_at: datetime, run_id: str, content: 
     Raises:
         StoreError
     """
-    with in_folder(folder.name):
+    with on_disk(folder.name):
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=folder, prefix=".", delete=False) as file:
-            file.write(content.model_dump_json(indent=1))
-        Path(file.name).replace(folder / f"{newest_first(started_at)}-{run_id}.json")
+        replace_file(folder / f"{newest_first(started_at)}-{run_id}.json", content.model_dump_json(indent=1).encode())
 
 
 def remove_run_files(folder: Path, *, started_before: datetime, keep: int = 0) -> list[str]:
@@ -39,20 +34,9 @@ def remove_run_files(folder: Path, *, started_before: datetime, keep: int = 0) -
     Raises:
         StoreError
     """
-    with in_folder(folder.name):
+    with on_disk(folder.name):
         last_to_stay = f"{newest_first(started_before)}:"
         old = [file for file in newest_files(folder)[keep:] if file.name >= last_to_stay]
         for file in old:
             file.unlink(missing_ok=True)
         return [file.name[_KEY_LENGTH:].removesuffix(".json") for file in old]
-
-
-@contextmanager
-def in_folder(place: str) -> Iterator[None]:
-    """Turns what the file system says inside into a `StoreError` about ``place``."""
-    try:
-        yield
-    except PermissionError:
-        raise AccessDeniedError(place, "the folder may not be written or read") from None
-    except OSError as error:
-        raise StoreUnavailableError(place, error.strerror or type(error).__name__) from None
