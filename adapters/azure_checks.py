@@ -34,7 +34,6 @@ _SAVE_ATTEMPTS: Final = 5
 _WRITTEN_BY_ANOTHER_RUN: Final = {"UpdateConditionNotSatisfied", "EntityAlreadyExists", "ResourceNotFound"}
 _ABSENT: Final = {"ResourceNotFound", "EntityNotFound", TABLE_MISSING}
 _RANGE: Final = "PartitionKey eq @partition and RowKey ge @first and RowKey lt @end"
-_ROWS_PER_PAGE: Final = 100
 
 
 class AzureCheckStore:
@@ -72,13 +71,6 @@ class AzureCheckStore:
                 if sketch := _sketch(row):
                     yield sketch
 
-    async def history_of_stack(self, *, market: str, stack: str) -> AsyncIterator[StoredCheck]:
-        with reading(PLAN_CHECKS_TABLE):
-            async for row in self._rows(market_key(market), starting_with(f"{HISTORY}:{stack}")):
-                stored = _stored(row)
-                if stored:
-                    yield stored
-
     async def forget(self, *, market: str, stack: str) -> None:
         """The sketch goes last, as who forgets finds the stack by it."""
         sketch = _sketch_key(market, stack)
@@ -87,9 +79,8 @@ class AzureCheckStore:
             await self._table.delete_entity(market_key(market), latest_key(stack))
             await self._table.delete_entity(sketch["PartitionKey"], sketch["RowKey"])
 
-    async def prune(self, *, started_before: datetime) -> int:
+    async def prune(self, *, started_before: datetime) -> None:
         first, end = starting_with(HISTORY)
-        removed = 0
         with reading(PLAN_CHECKS_TABLE):
             async for partition in self._partitions():
                 rows = self._table.query_entities(
@@ -97,8 +88,7 @@ class AzureCheckStore:
                     parameters={"partition": partition, "first": first, "end": end, "cutoff": started_before},
                     select=["PartitionKey", "RowKey"],
                 )
-                removed += await delete_rows(self._table, [row async for row in rows])
-        return removed
+                await delete_rows(self._table, [row async for row in rows])
 
     async def _partitions(self) -> AsyncIterator[str]:
         """Every market's, each found behind the one before; they all sort behind that of the sketches."""
@@ -114,15 +104,6 @@ class AzureCheckStore:
         async for row in rows:
             return str(row["PartitionKey"])
         return None
-
-    def _rows(self, partition: str, keys: tuple[str, str]) -> AsyncIterator[TableEntity]:
-        first, end = keys
-        rows: AsyncIterator[TableEntity] = self._table.query_entities(
-            _RANGE,
-            parameters={"partition": partition, "first": first, "end": end},
-            results_per_page=_ROWS_PER_PAGE,
-        )
-        return rows
 
     async def _keep_latest(self, stored: StoredCheck, row: dict[str, Any], *, along: Sequence[Operation] = ()) -> None:
         """Writes a row, unless a later run's is there, in one transaction with what is written in any case."""

@@ -8,17 +8,12 @@ A row is cut until it fits: of stacks, versions and commits the first are kept, 
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables.aio import TableClient, TableServiceClient
-from pydantic import BaseModel, ValidationError
 
-from adapters.azure_errors import translated
 from adapters.azure_tables import REPLACE, ROWS_PER_TRANSACTION, Operation, delete_rows, reading, submit, writing
-from adapters.table_keys import starting_with
 from adapters.table_names import PINS_TABLE
 from records.module_pins import DeployedModulePins, DeployedMovedTag, LooseReference, PinSummary
 from records.results import Run
@@ -26,11 +21,6 @@ from records.results import Run
 _Model = DeployedModulePins | LooseReference | DeployedMovedTag
 _SUMMARY: Final = "summary"
 _MODULE, _LOOSE, _MOVED = "module", "loose", "moved"
-_FORMS: Final[dict[str, type[BaseModel]]] = {
-    _MODULE: DeployedModulePins,
-    _LOOSE: LooseReference,
-    _MOVED: DeployedMovedTag,
-}
 _MOST_UNITS: Final = 30_000
 """Of UTF-16, of which a property holds 32,768
 (https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model)."""
@@ -69,35 +59,12 @@ class AzurePinStore:
 
         await writing(self._service, PINS_TABLE, write)
 
-    async def pins(self, *, run_id: str) -> PinSummary | None:
-        with translated(PINS_TABLE), suppress(ResourceNotFoundError):
-            await self._table.get_entity(run_id, _SUMMARY)
-            found = {kind: [model async for model in self._models(run_id, kind)] for kind in _FORMS}
-            modules = [one for one in found[_MODULE] if isinstance(one, DeployedModulePins)]
-            loose = [one for one in found[_LOOSE] if isinstance(one, LooseReference)]
-            moved = [one for one in found[_MOVED] if isinstance(one, DeployedMovedTag)]
-            return PinSummary(
-                modules=tuple(sorted(modules, key=lambda one: (one.module, one.package, one.within))),
-                loose=tuple(sorted(loose, key=lambda one: (one.source, one.pinned_to or "", one.reason))),
-                moved_tags=tuple(sorted(moved, key=lambda one: (one.package, one.tag))),
-            )
-        return None
-
     async def prune_pins(self, *, run_id: str) -> None:
         with reading(PINS_TABLE):
             rows = self._table.query_entities(
                 "PartitionKey eq @partition", parameters={"partition": run_id}, select=["PartitionKey", "RowKey"]
             )
             await delete_rows(self._table, [row async for row in rows])
-
-    async def _models(self, run_id: str, kind: str) -> AsyncIterator[BaseModel]:
-        first, end = starting_with(kind)
-        async for row in self._table.query_entities(
-            "PartitionKey eq @partition and RowKey ge @first and RowKey lt @end",
-            parameters={"partition": run_id, "first": first, "end": end},
-        ):
-            with suppress(KeyError, ValidationError):
-                yield _FORMS[kind].model_validate_json(str(row["row"]))
 
 
 def _transactions(operations: Sequence[Operation]) -> Iterator[list[Operation]]:

@@ -6,12 +6,11 @@ takes 100 rows at most, so a market of more than 49 stacks takes one for every 4
 """
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
 
 from azure.core import MatchConditions
-from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError
 from azure.data.tables import TableEntity
 from azure.data.tables.aio import TableClient, TableServiceClient
 from pydantic import ValidationError
@@ -42,18 +41,6 @@ class AzureResultStore:
             return {item.result.stack: item for item in stored if item}
         return {}
 
-    async def latest_of_stack(self, *, market: str, stack: str) -> StoredResult | None:
-        with translated(RESULTS_TABLE), suppress(ResourceNotFoundError):
-            return _stored(await self._results.get_entity(market_key(market), latest_key(stack)))
-        return None
-
-    async def history_of_stack(self, *, market: str, stack: str) -> AsyncIterator[StoredResult]:
-        with reading(RESULTS_TABLE):
-            async for row in self._rows(market, starting_with(f"{HISTORY}:{stack}")):
-                stored = _stored(row)
-                if stored:
-                    yield stored
-
     async def save_market(
         self, *, run: Run, market: str, results: Iterable[StackResult], coverage: Coverage = Coverage.WHOLE_MARKET
     ) -> None:
@@ -72,7 +59,7 @@ class AzureResultStore:
                         raise
         raise StoreUnavailableError(RESULTS_TABLE, f"other runs kept writing market {market} at the same moment")
 
-    async def prune_market(self, *, market: str, started_before: datetime) -> int:
+    async def prune_market(self, *, market: str, started_before: datetime) -> None:
         first, end = starting_with(HISTORY)
         with reading(RESULTS_TABLE):
             rows = self._results.query_entities(
@@ -80,8 +67,7 @@ class AzureResultStore:
                 parameters={"partition": market_key(market), "first": first, "end": end, "cutoff": started_before},
                 select=["PartitionKey", "RowKey"],
             )
-            return await delete_rows(self._results, [row async for row in rows])
-        return 0
+            await delete_rows(self._results, [row async for row in rows])
 
     def _rows(
         self, market: str, keys: tuple[str, str], *, select: list[str] | None = None

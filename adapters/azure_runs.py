@@ -4,7 +4,7 @@ Table ``reconcileruns``, or ``plancheckruns``, one partition: each run has a row
 under its id.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final, Generic
@@ -56,15 +56,13 @@ class AzureRunStore(Generic[RowT]):
                 if row:
                     yield row
 
-    async def prune_runs(self, *, started_before: datetime) -> Sequence[str]:
+    async def prune_runs(self, *, started_before: datetime) -> None:
         with reading(self._name):
             found = self._by_start(started_before, select=["RowKey", "run_id"])
             old = {str(row["run_id"]): str(row["RowKey"]) async for row in found}
             # Its row under its start goes last: while that is there, a later run finds what is left.
             for keys in ([run_by_id_key(run_id) for run_id in old], list(old.values())):
                 await delete_rows(self._table, [{"PartitionKey": RUNS_PARTITION, "RowKey": key} for key in keys])
-            return sorted(old)
-        return []
 
     def _by_start(
         self, started_before: datetime | None, *, select: list[str] | None = None

@@ -72,8 +72,8 @@ async def submitted(table: TableClient, operations: Sequence[Operation]) -> Sequ
     return await table.submit_transaction(operations, retry_on_methods=_RETRIED)
 
 
-async def delete_rows(table: TableClient, rows: Sequence[Mapping[str, Any]]) -> int:
-    """Removes rows of one partition; returns how many. One that is gone already, by another run's hand, is no matter."""
+async def delete_rows(table: TableClient, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Removes rows of one partition. One that is gone already, by another run's hand, is no matter."""
     for start in range(0, len(rows), ROWS_PER_TRANSACTION):
         some = rows[start : start + ROWS_PER_TRANSACTION]
         try:
@@ -84,4 +84,3 @@ async def delete_rows(table: TableClient, rows: Sequence[Mapping[str, Any]]) -> 
             for row in some:
                 # Alone, the SDK takes a row that is not there for deleted.
                 await table.delete_entity(row["PartitionKey"], row["RowKey"])
-    return len(rows)

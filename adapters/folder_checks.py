@@ -47,18 +47,12 @@ class FolderCheckStore:
             if stored:
                 yield stored.sketch()
 
-    async def history_of_stack(self, *, market: str, stack: str) -> AsyncIterator[StoredCheck]:
-        for file in await asyncio.to_thread(self._files, self._folder(market, stack), _HISTORY):
-            stored = await asyncio.to_thread(_read, file)
-            if stored:
-                yield stored
-
     async def forget(self, *, market: str, stack: str) -> None:
         with on_disk(_TABLE):
             await asyncio.to_thread((self._folder(market, stack) / _LATEST).unlink, missing_ok=True)
 
-    async def prune(self, *, started_before: datetime) -> int:
-        return await asyncio.to_thread(self._prune, started_before)
+    async def prune(self, *, started_before: datetime) -> None:
+        await asyncio.to_thread(self._prune, started_before)
 
     def _folder(self, market: str, stack: str) -> Path:
         return self._root / market / stack
@@ -79,13 +73,12 @@ class FolderCheckStore:
                     replace_file(folder / _LATEST, content)
                 replace_file(folder / _name(stored.run_started_at, stored.run_id), content)
 
-    def _prune(self, started_before: datetime) -> int:
+    def _prune(self, started_before: datetime) -> None:
         first_to_go = f"{newest_first(started_before)}:"
         old = [file for file in self._files(self._root, f"**/{_HISTORY}") if file.name >= first_to_go]
         with on_disk(_TABLE):
             for file in old:
                 file.unlink(missing_ok=True)
-        return len(old)
 
 
 def _name(started_at: datetime, run_id: str) -> str:

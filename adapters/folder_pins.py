@@ -1,10 +1,7 @@
 """What runs tell of module pins beside an estate on disk: ``DIR/tables/reconcilepins/{newest first}-{run}.json``."""
 
 import asyncio
-from contextlib import suppress
 from pathlib import Path
-
-from pydantic import ValidationError
 
 from adapters.folder_writing import on_disk
 from adapters.run_files import newest_files, write_run_file
@@ -25,17 +22,8 @@ class FolderPinStore:
             write_run_file, self._folder, started_at=run.started_at, run_id=run.run_id, content=pins
         )
 
-    async def pins(self, *, run_id: str) -> PinSummary | None:
-        return await asyncio.to_thread(self._read, run_id)
-
     async def prune_pins(self, *, run_id: str) -> None:
         await asyncio.to_thread(self._remove, run_id)
-
-    def _read(self, run_id: str) -> PinSummary | None:
-        with on_disk(PINS_TABLE), suppress(ValidationError):
-            for file in self._files(run_id):
-                return PinSummary.model_validate_json(file.read_bytes())
-        return None
 
     def _remove(self, run_id: str) -> None:
         with on_disk(PINS_TABLE):

@@ -1,7 +1,7 @@
 """The rows of runs beside an estate on disk: ``DIR/tables/{table}/{newest first}-{run}.json``."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -35,8 +35,8 @@ class FolderRunStore(Generic[RowT]):
             if started_before is None or row.started_at < started_before:
                 yield row
 
-    async def prune_runs(self, *, started_before: datetime) -> Sequence[str]:
-        return sorted(await asyncio.to_thread(remove_run_files, self._folder, started_before=started_before))
+    async def prune_runs(self, *, started_before: datetime) -> None:
+        await asyncio.to_thread(remove_run_files, self._folder, started_before=started_before)
 
     def _rows(self) -> list[RowT]:
         rows = []

@@ -5,7 +5,7 @@ so a stack's latest is in the first file.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -39,15 +39,6 @@ class FolderResultStore:
     async def latest_of_market(self, *, market: str) -> Mapping[str, StoredResult]:
         return await asyncio.to_thread(self._latest, market)
 
-    async def latest_of_stack(self, *, market: str, stack: str) -> StoredResult | None:
-        return (await self.latest_of_market(market=market)).get(stack)
-
-    async def history_of_stack(self, *, market: str, stack: str) -> AsyncIterator[StoredResult]:
-        for _, market_run in self._market_runs(market):
-            for item in _stored(market_run):
-                if item.result.stack == stack:
-                    yield item
-
     async def save_market(
         self, *, run: Run, market: str, results: Iterable[StackResult], coverage: Coverage = Coverage.WHOLE_MARKET
     ) -> None:
@@ -56,12 +47,9 @@ class FolderResultStore:
             write_run_file, self._folder(market), started_at=run.started_at, run_id=run.run_id, content=file
         )
 
-    async def prune_market(self, *, market: str, started_before: datetime) -> int:
+    async def prune_market(self, *, market: str, started_before: datetime) -> None:
         kept = await asyncio.to_thread(self._files_of_the_latest, market)
-        removed = await asyncio.to_thread(
-            remove_run_files, self._folder(market), started_before=started_before, keep=kept
-        )
-        return len(removed)
+        await asyncio.to_thread(remove_run_files, self._folder(market), started_before=started_before, keep=kept)
 
     def _latest(self, market: str) -> dict[str, StoredResult]:
         """Of each stack the newest result, back to the newest run that looked at all of them."""

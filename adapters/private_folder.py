@@ -105,18 +105,16 @@ def _watched(path: Path, lock: int, grace_seconds: float) -> Iterator[int]:
         os.close(writing)
 
 
-def remove_leftovers(parent: Path, *, older_than_seconds: float = LEFTOVER_AGE_SECONDS) -> int:
-    """Removes what killed processes of this user left in ``parent``, and says how many folders that was.
+def remove_leftovers(parent: Path, *, older_than_seconds: float = LEFTOVER_AGE_SECONDS) -> None:
+    """Removes what killed processes of this user left in ``parent``.
 
     A folder is left alone that is another user's or another's to read, a link, younger than ``older_than_seconds``, or whose
     maker lives. One that cannot be removed is left for the next time.
     """
-    removed = 0
     with suppress(OSError):
         for path in sorted(parent.glob(f"{PREFIX}*")):
             with suppress(OSError):
-                removed += _is_removed(path, older_than_seconds)
-    return removed
+                _remove_leftover(path, older_than_seconds)
 
 
 def remove(path: Path) -> None:
@@ -152,18 +150,17 @@ def _made(parent: Path) -> tuple[Path, int]:
         os.close(lock)  # this process slept between two lines, and another one took the folder for a leftover
 
 
-def _is_removed(path: Path, older_than_seconds: float) -> bool:
+def _remove_leftover(path: Path, older_than_seconds: float) -> None:
     status = path.lstat()
     is_ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and stat.S_IMODE(status.st_mode) == _MODE
     if not is_ours or time.time() - status.st_mtime < older_than_seconds:
-        return False
+        return
     lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         remove(path)
     finally:
         os.close(lock)
-    return True
 
 
 def _open_up(path: Path) -> None:

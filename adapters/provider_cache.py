@@ -28,9 +28,8 @@ _INSTALLED: Final = ".terraform/providers"
 _COMING: Final = ".coming-"
 
 
-def link_providers(shared: Path, root: Path) -> int:
-    """Links each shared package that a root module's lock file names by hash into the module; says how many those were."""
-    linked = 0
+def link_providers(shared: Path, root: Path) -> None:
+    """Links each shared package that a root module's lock file names by hash into the module."""
     for source, version, hashes in _locked(root / _LOCK_FILE):
         for package in sorted((shared / source / version).glob("*@*")):
             platform, _, package_hash = package.name.partition("@")
@@ -38,21 +37,17 @@ def link_providers(shared: Path, root: Path) -> int:
             if package_hash in hashes and not link.exists():
                 link.parent.mkdir(parents=True, exist_ok=True)
                 link.symlink_to(package.absolute())
-                linked += 1
-    return linked
 
 
-def share_providers(cache: Path, shared: Path) -> int:
-    """Copies each package that `init` put into a plugin cache, and that is no link, to the shared folder; says how many.
+def share_providers(cache: Path, shared: Path) -> None:
+    """Copies each package that `init` put into a plugin cache, and that is no link, to the shared folder.
 
     Nothing is an error here: a provider that cannot be shared is installed again.
     """
-    copied = 0
     for package in sorted(cache.glob("*/*/*/*/*")):
         if package.is_dir() and not package.is_symlink():
             with suppress(OSError):
-                copied += _is_copied(package, shared / package.parent.relative_to(cache))
-    return copied
+                _copy(package, shared / package.parent.relative_to(cache))
 
 
 def package_hash(package: Path) -> str:
@@ -77,10 +72,10 @@ def _locked(lock_file: Path) -> Iterator[tuple[str, str, frozenset[str]]]:
             yield source, version[1], frozenset(map(_as_name, _PACKAGE_HASH.findall(body)))
 
 
-def _is_copied(package: Path, into: Path) -> bool:
+def _copy(package: Path, into: Path) -> None:
     place = into / f"{package.name}@{package_hash(package)}"
     if place.exists():
-        return False
+        return
     into.mkdir(parents=True, exist_ok=True)
     coming = Path(tempfile.mkdtemp(prefix=_COMING, dir=into))
     try:
@@ -88,7 +83,6 @@ def _is_copied(package: Path, into: Path) -> bool:
         os.rename(coming / "package", place)  # noqa: PTH104 (fails where another process was first: a folder that is not empty)
     finally:
         shutil.rmtree(coming, ignore_errors=True)
-    return True
 
 
 def _as_name(base64_hash: str) -> str:

@@ -2,14 +2,11 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Final
 
 from pydantic import BaseModel
 
 from adapters.folder_writing import on_disk, replace_file
 from adapters.table_keys import newest_first
-
-_KEY_LENGTH: Final = len("000000000000000-")
 
 
 def newest_files(folder: Path) -> list[Path]:
@@ -28,8 +25,8 @@ def write_run_file(folder: Path, *, started_at: datetime, run_id: str, content: 
         replace_file(folder / f"{newest_first(started_at)}-{run_id}.json", content.model_dump_json(indent=1).encode())
 
 
-def remove_run_files(folder: Path, *, started_before: datetime, keep: int = 0) -> list[str]:
-    """Removes the files of runs that started before, except for the ``keep`` newest files; returns the runs' ids.
+def remove_run_files(folder: Path, *, started_before: datetime, keep: int = 0) -> None:
+    """Removes the files of runs that started before, except for the ``keep`` newest files.
 
     Raises:
         StoreError
@@ -39,4 +36,3 @@ def remove_run_files(folder: Path, *, started_before: datetime, keep: int = 0) -
         old = [file for file in newest_files(folder)[keep:] if file.name >= last_to_stay]
         for file in old:
             file.unlink(missing_ok=True)
-        return [file.name[_KEY_LENGTH:].removesuffix(".json") for file in old]

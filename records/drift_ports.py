@@ -39,14 +39,11 @@ class CheckStore(Protocol):
         One may be ahead of its check for as long as a write that was cut off has not been done again.
         """
 
-    def history_of_stack(self, *, market: str, stack: str) -> AsyncIterator[StoredCheck]:
-        """Newest first, a page at a time."""
-
     async def forget(self, *, market: str, stack: str) -> None:
         """Removes the latest of a stack that is no more; its history stays until it is pruned."""
 
-    async def prune(self, *, started_before: datetime) -> int:
-        """Removes history of runs that started before; returns how many rows. The latest are kept, however old."""
+    async def prune(self, *, started_before: datetime) -> None:
+        """Removes history of runs that started before. The latest are kept, however old."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,12 +127,6 @@ class ResultStore(Protocol):
     async def latest_of_market(self, *, market: str) -> Mapping[str, StoredResult]:
         """By stack; one partition read. A row of a form that this version cannot read is left out."""
 
-    async def latest_of_stack(self, *, market: str, stack: str) -> StoredResult | None:
-        """A point read; None where the stack was never reconciled."""
-
-    def history_of_stack(self, *, market: str, stack: str) -> AsyncIterator[StoredResult]:
-        """Newest first; one partition read, a page at a time."""
-
     async def save_market(
         self, *, run: Run, market: str, results: Iterable[StackResult], coverage: Coverage = Coverage.WHOLE_MARKET
     ) -> None:
@@ -142,8 +136,8 @@ class ResultStore(Protocol):
         not among them has no latest any more.
         """
 
-    async def prune_market(self, *, market: str, started_before: datetime) -> int:
-        """Removes history of runs that started before; returns how many rows. The latest are kept, however old."""
+    async def prune_market(self, *, market: str, started_before: datetime) -> None:
+        """Removes history of runs that started before. The latest are kept, however old."""
 
 
 class RunStore(Protocol[RowT]):
@@ -158,8 +152,8 @@ class RunStore(Protocol[RowT]):
     def runs(self, *, started_before: datetime | None = None) -> AsyncIterator[RowT]:
         """Newest first by their start, a page at a time. A row that this version cannot read is passed over."""
 
-    async def prune_runs(self, *, started_before: datetime) -> Sequence[str]:
-        """Removes runs that started before; returns their ids."""
+    async def prune_runs(self, *, started_before: datetime) -> None:
+        """Removes runs that started before."""
 
 
 class WorkStore(Protocol[OutcomeT]):
@@ -202,13 +196,13 @@ class MarketWorkStore(WorkStore[MarketOutcome], Protocol):
 
 
 class PinStore(Protocol):
-    """Keeps what each run of the whole estate tells of module pins. Every method raises `StoreError`."""
+    """Keeps what each run of the whole estate tells of module pins, for people and queries to read.
+
+    Every method raises `StoreError`.
+    """
 
     async def save_pins(self, *, run: Run, pins: PinSummary) -> None:
         """Replaces what an earlier try of the same run left."""
-
-    async def pins(self, *, run_id: str) -> PinSummary | None:
-        """None where there is no such run, or it tells of none. What this version cannot read is left out."""
 
     async def prune_pins(self, *, run_id: str) -> None: ...
 

@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 
 import pytest
 from azure.core.exceptions import ResourceNotFoundError
-from azure.data.tables import TableClient, TableServiceClient
+from azure.data.tables import TableServiceClient
 
 from adapters import azure_tables
 from adapters.azure_checks import AzureCheckStore
@@ -21,21 +21,29 @@ from records.verdicts import Verdict
 from tests.contract_worlds import SIX
 from tests.estates import LIMITS
 from tests.fakes_drift import MemoryCheckStore
+from tests.kept_rows import checks_in_folder, checks_in_tables
 from tests.world.azurite import Azurite
 
 
 class World(Protocol):
-    """A store, and somebody who rewrites what a run wrote in a form that nobody can read."""
+    """A store, and somebody who does to it what the store itself never does."""
 
     @property
     def store(self) -> CheckStore: ...
 
-    def spoil(self, run_id: str) -> None: ...
+    def history(self, market: str, stack: str) -> list[StoredCheck]:
+        """What is kept of a stack, in the order in which it is kept."""
+
+    def spoil(self, run_id: str) -> None:
+        """Rewrites what a run wrote in a form that nobody can read."""
 
 
 class InMemory:
     def __init__(self) -> None:
         self.store = MemoryCheckStore()
+
+    def history(self, market: str, stack: str) -> list[StoredCheck]:
+        return self.store.history(market, stack)
 
     def spoil(self, run_id: str) -> None:
         self.store.spoil(run_id)
@@ -46,6 +54,9 @@ class InFolder:
         self.store = FolderCheckStore(root)
         self._root = root
 
+    def history(self, market: str, stack: str) -> list[StoredCheck]:
+        return checks_in_folder(self._root, market, stack)
+
     def spoil(self, run_id: str) -> None:
         for file in self._root.rglob("*.json"):
             if run_id in file.read_text():
@@ -53,9 +64,13 @@ class InFolder:
 
 
 class InAzurite:
-    def __init__(self, store: AzureCheckStore, table: TableClient) -> None:
+    def __init__(self, store: AzureCheckStore, service: TableServiceClient) -> None:
         self.store = store
-        self.table = table
+        self.table = service.get_table_client(PLAN_CHECKS_TABLE)
+        self._service = service
+
+    def history(self, market: str, stack: str) -> list[StoredCheck]:
+        return checks_in_tables(self._service, market, stack)
 
     def spoil(self, run_id: str) -> None:
         for row in self.table.query_entities("run_id eq @run", parameters={"run": run_id}):
@@ -81,7 +96,7 @@ async def in_azurite(azurite: Azurite, *, through: str | None = None) -> AsyncIt
     with TableServiceClient.from_connection_string(azurite.connection_string) as service:
         try:
             async with azure_tables.connect_with_string(connection_string, LIMITS) as tables:
-                yield InAzurite(AzureCheckStore(tables), service.get_table_client(PLAN_CHECKS_TABLE))
+                yield InAzurite(AzureCheckStore(tables), service)
         finally:
             with suppress(ResourceNotFoundError):
                 service.delete_table(PLAN_CHECKS_TABLE)
@@ -128,8 +143,8 @@ async def save(world: World, *checks: StoredCheck) -> None:
         await world.store.save_check(stored=item)
 
 
-async def history(world: World, stack: str = "network", market: str = "de") -> list[StoredCheck]:
-    return [item async for item in world.store.history_of_stack(market=market, stack=stack)]
+def history(world: World, stack: str = "network", market: str = "de") -> list[StoredCheck]:
+    return world.history(market, stack)
 
 
 async def sketches(world: World) -> list[CheckSketch]:

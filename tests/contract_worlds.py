@@ -17,11 +17,12 @@ from adapters.table_keys import RUNS_PARTITION, newest_first, run_key
 from adapters.table_names import PLAN_CHECK_RUNS_TABLE, RESULTS_TABLE, RUNS_TABLE
 from records.plan_checks import CheckRunRow, Decision, HoldReason
 from records.ports import ResultStore, RunStore
-from records.results import Run
+from records.results import Run, StoredResult
 from records.runs import AnyRunRow, RunRow, RunStatus
 from records.verdicts import Verdict
 from tests.estates import AzureStores, delete_tables, open_azure_stores
 from tests.fakes import MemoryResultStore, MemoryRunStore
+from tests.kept_rows import results_in_folder, results_in_tables
 
 SIX: Final = datetime(2026, 11, 24, 6, 0, tzinfo=UTC)
 UNKNOWN_FORM: Final = '{"verdict": "of a later version"}'
@@ -90,6 +91,9 @@ class World(Protocol):
     @property
     def of(self) -> Runs: ...
 
+    def history(self, market: str, stack: str) -> list[StoredResult]:
+        """What is kept of a stack, in the order in which it is kept."""
+
     def spoil(self, run_id: str) -> None:
         """Rewrites all that a run wrote in a form that nobody can read."""
 
@@ -102,6 +106,9 @@ class InMemory:
         self.of = of
         self.store = MemoryResultStore()
         self.runs: MemoryRunStore[Any] = MemoryRunStore(of.form)
+
+    def history(self, market: str, stack: str) -> list[StoredResult]:
+        return self.store.history(market, stack)
 
     def spoil(self, run_id: str) -> None:
         self.store.spoil(run_id)
@@ -117,6 +124,9 @@ class InFolder:
         self.store = FolderResultStore(root)
         self.runs: FolderRunStore[Any] = FolderRunStore(root, table=of.table, row=of.form)
         self._root = root
+
+    def history(self, market: str, stack: str) -> list[StoredResult]:
+        return results_in_folder(self._root, market, stack)
 
     def spoil(self, run_id: str) -> None:
         for file in self._root.rglob(f"*-{run_id}.json"):
@@ -134,6 +144,9 @@ class InAzurite:
         self.store = stores.results
         self.runs: RunStore[Any] = stores.runs if of is RECONCILIATIONS else stores.check_runs
         self._service = service
+
+    def history(self, market: str, stack: str) -> list[StoredResult]:
+        return results_in_tables(self._service, market, stack)
 
     def spoil(self, run_id: str) -> None:
         for name, column in ((RESULTS_TABLE, "result"), (self.of.table, "row")):

@@ -232,12 +232,11 @@ class MemoryRunStore(Generic[RowT]):
             if row and (started_before is None or started_at < started_before):
                 yield row
 
-    async def prune_runs(self, *, started_before: datetime) -> Sequence[str]:
+    async def prune_runs(self, *, started_before: datetime) -> None:
         self._check("prune_runs")
         old = [run_id for run_id, (started_at, _) in self._runs.items() if started_at < started_before]
         for run_id in old:
             del self._runs[run_id]
-        return sorted(old)
 
     def _read(self, text: str) -> RowT | None:
         try:
@@ -263,23 +262,16 @@ class MemoryResultStore(MemoryRunStore[RunRow]):
             for rows in (market.latest, *market.history.values()):
                 rows |= {key: (run, "{}") for key, (run, _) in rows.items() if run.run_id == run_id}
 
+    def history(self, market: str, stack: str) -> list[StoredResult]:
+        """What is kept of a stack, newest first."""
+        rows = self._market(market).history.get(stack, {}).values()
+        stored = map(_stored, sorted(rows, key=lambda row: row[0].started_at, reverse=True))
+        return [item for item in stored if item]
+
     async def latest_of_market(self, *, market: str) -> Mapping[str, StoredResult]:
         self._check("latest_of_market")
         stored = {stack: _stored(row) for stack, row in self._market(market).latest.items()}
         return {stack: item for stack, item in stored.items() if item}
-
-    async def latest_of_stack(self, *, market: str, stack: str) -> StoredResult | None:
-        self._check("latest_of_stack")
-        row = self._market(market).latest.get(stack)
-        return _stored(row) if row else None
-
-    async def history_of_stack(self, *, market: str, stack: str) -> AsyncIterator[StoredResult]:
-        self._check("history_of_stack")
-        rows = self._market(market).history.get(stack, {}).values()
-        for row in sorted(rows, key=lambda row: row[0].started_at, reverse=True):
-            stored = _stored(row)
-            if stored:
-                yield stored
 
     async def save_market(
         self, *, run: Run, market: str, results: Iterable[StackResult], coverage: Coverage = Coverage.WHOLE_MARKET
@@ -296,15 +288,12 @@ class MemoryResultStore(MemoryRunStore[RunRow]):
             kept.newest, kept.latest = run, {}
         kept.latest |= rows | newer
 
-    async def prune_market(self, *, market: str, started_before: datetime) -> int:
+    async def prune_market(self, *, market: str, started_before: datetime) -> None:
         self._check("prune_market")
-        removed = 0
         for rows in self._market(market).history.values():
             old = [run_id for run_id, (run, _) in rows.items() if run.started_at < started_before]
             for run_id in old:
                 del rows[run_id]
-            removed += len(old)
-        return removed
 
     def _market(self, market: str) -> _Market:
         return self._markets.setdefault(market, _Market())
@@ -405,13 +394,13 @@ class MemoryPinStore:
         """From now on, every call of the method of this name."""
         self._refusals[method] = error
 
+    def kept(self, run_id: str) -> PinSummary | None:
+        """None where there is no such run, or it tells of none."""
+        return self._pins.get(run_id)
+
     async def save_pins(self, *, run: Run, pins: PinSummary) -> None:
         self._check("save_pins")
         self._pins[run.run_id] = pins
-
-    async def pins(self, *, run_id: str) -> PinSummary | None:
-        self._check("pins")
-        return self._pins.get(run_id)
 
     async def prune_pins(self, *, run_id: str) -> None:
         self._check("prune_pins")

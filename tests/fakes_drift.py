@@ -55,6 +55,12 @@ class MemoryCheckStore(Refusing):
             if started_at and stored and stored.run_id == run_id:
                 self._latest[name] = (started_at, UNREADABLE)
 
+    def history(self, market: str, stack: str) -> list[StoredCheck]:
+        """What is kept of a stack, newest first."""
+        rows = self._history.get((market, stack), {})
+        stored = (_stored(rows[run]) for run in sorted(rows, key=lambda run: run.started_at, reverse=True))
+        return [item for item in stored if item]
+
     async def save_check(self, *, stored: StoredCheck) -> None:
         self.check("save_check")
         name = (stored.check.market, stored.check.stack)
@@ -80,27 +86,16 @@ class MemoryCheckStore(Refusing):
             if stored:
                 yield stored.sketch()
 
-    async def history_of_stack(self, *, market: str, stack: str) -> AsyncIterator[StoredCheck]:
-        self.check("history_of_stack")
-        rows = self._history.get((market, stack), {})
-        for run in sorted(rows, key=lambda run: run.started_at, reverse=True):
-            stored = _stored(rows[run])
-            if stored:
-                yield stored
-
     async def forget(self, *, market: str, stack: str) -> None:
         self.check("forget")
         self._latest.pop((market, stack), None)
 
-    async def prune(self, *, started_before: datetime) -> int:
+    async def prune(self, *, started_before: datetime) -> None:
         self.check("prune")
-        removed = 0
         for rows in self._history.values():
             old = [run for run in rows if run.started_at < started_before]
             for run in old:
                 del rows[run]
-            removed += len(old)
-        return removed
 
 
 class MemoryHealLedger(Refusing):

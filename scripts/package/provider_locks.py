@@ -85,7 +85,7 @@ class EstateLocks:
     left_out: list[str]
 
 
-def locks_of_estate(estate: Path, *, trackers: str = "trackers", bundles: str = "bundles") -> EstateLocks:
+def locks_of_estate(estate: Path) -> EstateLocks:
     """The lock file of each bundle that a tracker names, of an estate on disk: its containers as folders.
 
     A bundle without a lock file is one that uses no provider, as Terraform then writes none.
@@ -93,20 +93,19 @@ def locks_of_estate(estate: Path, *, trackers: str = "trackers", bundles: str = 
     Raises:
         PackageError: there is no tracker at all.
     """
-    files = sorted((estate / trackers).rglob("*.json"))
+    trackers = estate / "trackers"
+    files = sorted(trackers.rglob("*.json"))
     if not files:
-        raise PackageError(
-            f"{estate / trackers}: there is no tracker. Download the containers of the records to {estate}."
-        )
+        raise PackageError(f"{trackers}: there is no tracker. Download the containers of the records to {estate}.")
     found = EstateLocks([], [])
     without_bundle: list[Path] = []
     for file in files:
         try:
-            bundle = _bundle_of(file, file.relative_to(estate / trackers).as_posix())
+            bundle = _bundle_of(file, file.relative_to(trackers).as_posix())
             if bundle is None:
                 without_bundle.append(file)
             else:
-                found.locks.extend(_lock_of_bundle(estate / bundles / bundle.blob, bundle))
+                found.locks.extend(_lock_of_bundle(estate / "bundles" / bundle.blob, bundle))
         except PackageError as error:
             found.left_out.append(str(error))
     if without_bundle:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pytest
+from azure.data.tables import TableServiceClient
 from azure.storage.blob import BlobServiceClient
 
 from adapters.azure_results import AzureResultStore
@@ -35,6 +36,7 @@ from tests.estates import (
     reconcile_all,
     utc_now,
 )
+from tests.kept_rows import results_in_tables
 from tests.world.azurite import Azurite
 from tests.world.fault_proxy import FaultProxy
 from tests.world.faults import Action, AnswerStatus, CutBody, LoseAnswer, Matches, on
@@ -56,6 +58,7 @@ class Estate:
     runs: AzureRunStore[RunRow]
     blobs: FaultProxy
     tables: FaultProxy
+    kept_in: TableServiceClient
 
     async def reconcile(self, **changes: Any) -> Reconciled:
         return await reconcile_all(self.records, self.results, runs=self.runs, **changes)
@@ -64,8 +67,8 @@ class Estate:
         latest = await self.results.latest_of_market(market=market)
         return {f"{market}/{stack}": stored.result.verdict for stack, stored in latest.items()}
 
-    async def history(self, market: str = "de", stack: str = "network") -> list[str]:
-        return [stored.run_id async for stored in self.results.history_of_stack(market=market, stack=stack)]
+    def history(self, market: str = "de") -> list[str]:
+        return [stored.run_id for stored in results_in_tables(self.kept_in, market, "network")]
 
 
 @pytest.fixture
@@ -89,6 +92,7 @@ async def estate(azurite: Azurite, fault_proxy: FaultProxy, table_fault_proxy: F
             runs=stores.runs,
             blobs=fault_proxy,
             tables=table_fault_proxy,
+            kept_in=stack.enter_context(TableServiceClient.from_connection_string(azurite.connection_string)),
         )
 
 
@@ -413,7 +417,7 @@ class TestTables:
         assert reconciled.problems == [(market, RecordKind.RESULTS, code) for market in ("de", "fr")]
         assert estate.tables.count(WRITES) == 0
         estate.tables.heal()
-        assert await estate.history() == ["before"]
+        assert estate.history() == ["before"]
 
     @pytest.mark.parametrize(("action", "code"), OUTAGES)
     async def test_that_cannot_be_written_are_each_market_s_problem_beside_its_verdicts(
@@ -468,7 +472,7 @@ class TestTables:
         reconciled = await estate.reconcile(run=Run(run_id="now", started_at=utc_now()))
         assert rule.is_spent
         assert (reconciled.verdicts, reconciled.problems) == (DE | FR, [])
-        assert await estate.history() == ["now", "before"]
+        assert estate.history() == ["now", "before"]
         row = await newest_run(estate.runs)
         assert row is not None
         assert row.run_id == "now"
@@ -489,7 +493,7 @@ class TestTables:
         assert (first.verdicts, first.problems) == (DE | FR, [])
         assert (await estate.reconcile(run=run)).problems == []
         for market in ("de", "fr"):
-            assert await estate.history(market) == ["now", "before"]
+            assert estate.history(market) == ["now", "before"]
 
     async def test_that_are_not_there_yet_are_made(self, estate: Estate) -> None:
         assert await estate.kept("de") == {}

@@ -118,7 +118,8 @@ class TestSketches:
 
     async def test_outlive_their_history(self, world: World) -> None:
         await save(world, stored(run(1)))
-        assert await world.store.prune(started_before=run(9).started_at) == 1
+        await world.store.prune(started_before=run(9).started_at)
+        assert history(world) == []
         assert await sketches(world) == [stored(run(1)).sketch()]
 
     async def test_that_cannot_be_read_are_passed_over_until_the_next_run(self, world: World) -> None:
@@ -168,7 +169,7 @@ class TestInAzure:
         await save(azure, stored(run(2), again))
         assert await sketches(azure) == [stored(run(2), again).sketch()]
         assert await all_latest(azure) == [("de/network", run(2).run_id)]
-        assert await history(azure) == [stored(run(2), again), stored(run(1))]
+        assert history(azure) == [stored(run(2), again), stored(run(1))]
 
     async def test_a_write_that_was_cut_off_and_is_never_done_again_is_made_up_for_by_the_next_run(
         self, azure: InAzurite, table_fault_proxy: FaultProxy
@@ -205,7 +206,7 @@ class TestInAzure:
         self, azure: InAzurite, table_fault_proxy: FaultProxy
     ) -> None:
         await cut_off(azure, table_fault_proxy, stored(run(1)))
-        assert await azure.store.prune(started_before=run(9).started_at) == 0
+        await azure.store.prune(started_before=run(9).started_at)
         assert len(await sketches(azure)) == 1
 
 

@@ -1,9 +1,12 @@
 """What every store of module pins promises: the one in memory, the folder, and Azure's table in its emulator."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
+from azure.data.tables import TableServiceClient
 
 from adapters.azure_pins import rows_of
 from adapters.folder_pins import FolderPinStore
@@ -21,21 +24,32 @@ from records.ports import PinStore
 from tests.contract_worlds import BACKENDS, run
 from tests.estates import delete_tables, open_azure_stores
 from tests.fakes import MemoryPinStore
+from tests.kept_rows import pins_in_folder, pins_in_tables
 from tests.world.azurite import Azurite
 
 
+@dataclass(frozen=True, slots=True)
+class World:
+    """A store, and what is kept of a run in it."""
+
+    store: PinStore
+    kept: Callable[[str], PinSummary | None]
+
+
 @pytest.fixture(params=BACKENDS)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[PinStore]:
+async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
     match request.param:
         case "memory":
-            yield MemoryPinStore()
+            memory = MemoryPinStore()
+            yield World(memory, memory.kept)
         case "folder":
-            yield FolderPinStore(tmp_path)
+            yield World(FolderPinStore(tmp_path), partial(pins_in_folder, tmp_path))
         case _:
             azurite: Azurite = request.getfixturevalue("azurite")
             delete_tables(azurite.connection_string)
-            async with open_azure_stores(azurite.connection_string) as stores:
-                yield stores.pins
+            with TableServiceClient.from_connection_string(azurite.connection_string) as service:
+                async with open_azure_stores(azurite.connection_string) as stores:
+                    yield World(stores.pins, partial(pins_in_tables, service))
 
 
 def summary(modules: int = 3, versions: int = 2) -> PinSummary:
@@ -69,41 +83,41 @@ def summary(modules: int = 3, versions: int = 2) -> PinSummary:
     )
 
 
-async def test_what_was_kept_of_a_run_is_given_back(store: PinStore) -> None:
-    await store.save_pins(run=run(1), pins=summary())
-    assert await store.pins(run_id=run(1).run_id) == summary()
-    assert await store.pins(run_id=run(2).run_id) is None
+async def test_what_was_kept_of_a_run_is_given_back(world: World) -> None:
+    await world.store.save_pins(run=run(1), pins=summary())
+    assert world.kept(run(1).run_id) == summary()
+    assert world.kept(run(2).run_id) is None
 
 
-async def test_nothing_is_kept_before_the_first_run(store: PinStore) -> None:
-    assert await store.pins(run_id="none") is None
-    await store.prune_pins(run_id="none")
+async def test_nothing_is_kept_before_the_first_run(world: World) -> None:
+    assert world.kept("none") is None
+    await world.store.prune_pins(run_id="none")
 
 
-async def test_a_run_that_is_kept_again_replaces_what_it_had(store: PinStore) -> None:
-    await store.save_pins(run=run(1), pins=summary(modules=5))
-    await store.save_pins(run=run(1), pins=summary(modules=2))
-    assert await store.pins(run_id=run(1).run_id) == summary(modules=2)
+async def test_a_run_that_is_kept_again_replaces_what_it_had(world: World) -> None:
+    await world.store.save_pins(run=run(1), pins=summary(modules=5))
+    await world.store.save_pins(run=run(1), pins=summary(modules=2))
+    assert world.kept(run(1).run_id) == summary(modules=2)
 
 
-async def test_a_run_without_modules_is_known_and_empty(store: PinStore) -> None:
-    await store.save_pins(run=run(1), pins=PinSummary())
-    assert await store.pins(run_id=run(1).run_id) == PinSummary()
+async def test_a_run_without_modules_is_known_and_empty(world: World) -> None:
+    await world.store.save_pins(run=run(1), pins=PinSummary())
+    assert world.kept(run(1).run_id) == PinSummary()
 
 
-async def test_more_modules_than_a_transaction_takes_are_kept(store: PinStore) -> None:
-    await store.save_pins(run=run(1), pins=summary(modules=250))
-    found = await store.pins(run_id=run(1).run_id)
+async def test_more_modules_than_a_transaction_takes_are_kept(world: World) -> None:
+    await world.store.save_pins(run=run(1), pins=summary(modules=250))
+    found = world.kept(run(1).run_id)
     assert found
     assert len(found.modules) == 250
 
 
-async def test_pruning_a_run_leaves_the_others(store: PinStore) -> None:
+async def test_pruning_a_run_leaves_the_others(world: World) -> None:
     for day in (1, 2):
-        await store.save_pins(run=run(day), pins=summary())
-    await store.prune_pins(run_id=run(1).run_id)
-    assert await store.pins(run_id=run(1).run_id) is None
-    assert await store.pins(run_id=run(2).run_id) == summary()
+        await world.store.save_pins(run=run(day), pins=summary())
+    await world.store.prune_pins(run_id=run(1).run_id)
+    assert world.kept(run(1).run_id) is None
+    assert world.kept(run(2).run_id) == summary()
 
 
 MARKET = "/".join(["m" * 63] * 6)
@@ -113,7 +127,7 @@ LONGEST = "ü" * 2_000
 
 
 @pytest.mark.parametrize("pinned_to", ["1.0.{}", "branch-{}-" + LONGEST], ids=["versions", "branches"])
-async def test_a_module_of_very_many_versions_and_the_longest_names_still_fits(store: PinStore, pinned_to: str) -> None:
+async def test_a_module_of_very_many_versions_and_the_longest_names_still_fits(world: World, pinned_to: str) -> None:
     versions = tuple(
         ModuleVersion(pinned_to=pinned_to.format(number), firmness="hard", stack_count=1_000, stacks=STACKS)
         for number in range(500)
@@ -124,8 +138,8 @@ async def test_a_module_of_very_many_versions_and_the_longest_names_still_fits(s
         )
         for number in range(40)
     )
-    await store.save_pins(run=run(1), pins=PinSummary(modules=modules))
-    found = await store.pins(run_id=run(1).run_id)
+    await world.store.save_pins(run=run(1), pins=PinSummary(modules=modules))
+    found = world.kept(run(1).run_id)
     assert found
     assert [one.stack_count for one in found.modules] == [500_000] * 40
     kept = found.modules[0].versions
@@ -133,7 +147,7 @@ async def test_a_module_of_very_many_versions_and_the_longest_names_still_fits(s
     assert len(kept) >= (20 if pinned_to == "1.0.{}" else 1)
 
 
-async def test_a_tag_that_was_moved_over_very_many_commits_still_fits(store: PinStore) -> None:
+async def test_a_tag_that_was_moved_over_very_many_commits_still_fits(world: World) -> None:
     recorded = tuple(DeployedCommit(commit=f"{number:040x}", stack_count=1_000, stacks=STACKS) for number in range(500))
     loose = tuple(
         LooseReference(
@@ -147,8 +161,8 @@ async def test_a_tag_that_was_moved_over_very_many_commits_still_fits(store: Pin
         for number in range(40)
     )
     moved = DeployedMovedTag(package=LONGEST, tag="kv/v1.0.0", recorded=recorded)
-    await store.save_pins(run=run(1), pins=PinSummary(moved_tags=(moved,), loose=loose))
-    found = await store.pins(run_id=run(1).run_id)
+    await world.store.save_pins(run=run(1), pins=PinSummary(moved_tags=(moved,), loose=loose))
+    found = world.kept(run(1).run_id)
     assert found
     (kept,) = found.moved_tags
     assert len(kept.recorded) >= 20

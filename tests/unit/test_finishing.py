@@ -284,9 +284,7 @@ class TestAMarket:
 async def rows(bench: ServiceBench, market: str) -> list[Any]:
     """All that is kept of a market."""
     latest = await bench.results.latest_of_market(market=market)
-    history = [
-        [item async for item in bench.results.history_of_stack(market=market, stack=stack)] for stack in sorted(latest)
-    ]
+    history = [bench.results.history(market, stack) for stack in sorted(latest)]
     return [latest, history, await bench.work.outcome(run_id=DAILY.run_id, name=market)]
 
 

@@ -468,7 +468,7 @@ class TestWhatIsKept:
         outcome = await bench.reconcile()
         assert verdicts(outcome) == {"app": Verdict.HEALTHY, "network": Verdict.PIPELINE_DRIFT}
         assert problems(outcome) == [(RecordKind.RESULTS, FaultCode.UNAVAILABLE)]
-        history = [stored.run_id async for stored in bench.results.history_of_stack(market="de", stack="network")]
+        history = [stored.run_id for stored in bench.results.history("de", "network")]
         assert history == ["yesterday"]
 
     async def test_goes_once_it_is_older_than_the_retention(self, bench: Bench) -> None:
@@ -476,7 +476,7 @@ class TestWhatIsKept:
         for day in range(5):
             run = Run(run_id=f"day-{day}", started_at=NOW + timedelta(days=day))
             await bench.reconcile(run=run, rules=rules)
-        history = [stored.run_id async for stored in bench.results.history_of_stack(market="de", stack="network")]
+        history = [stored.run_id for stored in bench.results.history("de", "network")]
         assert history == ["day-4", "day-3", "day-2"]
 
     async def test_a_failing_prune_is_a_problem_and_costs_no_result(self, bench: Bench) -> None:

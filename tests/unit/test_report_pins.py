@@ -96,7 +96,7 @@ async def test_every_report_has_a_section_on_them(bench: ServiceBench, suffix: s
 async def test_the_json_report_has_what_the_table_keeps(bench: ServiceBench) -> None:
     await run_through(bench)
     told = json.loads(bench.reports.read("latest.json"))["pins"]
-    kept = await bench.pins.pins(run_id=DAILY.run_id)
+    kept = bench.pins.kept(DAILY.run_id)
     assert kept
     assert told == kept.model_dump(mode="json")
 
@@ -114,7 +114,7 @@ async def test_a_run_over_a_part_of_the_estate_tells_none(bench: ServiceBench) -
     (told,) = bench.telemetry.told
     assert told.summary
     assert told.summary.pins is None
-    assert await bench.pins.pins(run_id=DAILY.run_id) is None
+    assert bench.pins.kept(DAILY.run_id) is None
 
 
 NOW: Final = DAILY.started_at
@@ -183,9 +183,9 @@ def test_a_branch_is_in_use_as_the_commits_that_were_deployed_of_it() -> None:
 
 async def test_an_end_that_is_delivered_twice_tells_the_same(bench: ServiceBench) -> None:
     await run_through(bench)
-    first = await bench.pins.pins(run_id=DAILY.run_id)
+    first = bench.pins.kept(DAILY.run_id)
     await run_through(bench)
-    assert await bench.pins.pins(run_id=DAILY.run_id) == first
+    assert bench.pins.kept(DAILY.run_id) == first
 
 
 def test_a_tally_is_bounded_by_modules_and_the_same_in_whatever_order_markets_come() -> None:
