@@ -10,15 +10,14 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError
-from azure.data.tables import TableEntity
 from azure.data.tables.aio import TableClient, TableServiceClient
 
 from adapters.azure_errors import service_code, translated
-from adapters.azure_tables import REPLACE, TABLE_MISSING, Operation, delete_rows, reading, submit
+from adapters.azure_rows import WRITTEN_BY_ANOTHER, delete_history, etag_of, in_place_of, is_of_a_later_run, row_or_none
+from adapters.azure_tables import REPLACE, TABLE_MISSING, Operation, reading, submit
 from adapters.check_shrinking import ever_smaller
-from adapters.table_keys import HISTORY, history_key, latest_key, market_key, starting_with
+from adapters.table_keys import history_key, latest_key, market_key
 from adapters.table_names import PLAN_CHECKS_TABLE
 from adapters.table_parts import MOST_PARTS, joined, parted
 from records.errors import StoreUnavailableError
@@ -31,9 +30,6 @@ _SKETCH: Final = "sketch"
 _MOST_PARTS: Final = MOST_PARTS // 2
 """A transaction has the check twice."""
 _SAVE_ATTEMPTS: Final = 5
-_WRITTEN_BY_ANOTHER_RUN: Final = {"UpdateConditionNotSatisfied", "EntityAlreadyExists", "ResourceNotFound"}
-_ABSENT: Final = {"ResourceNotFound", "EntityNotFound", TABLE_MISSING}
-_RANGE: Final = "PartitionKey eq @partition and RowKey ge @first and RowKey lt @end"
 
 
 class AzureCheckStore:
@@ -56,12 +52,12 @@ class AzureCheckStore:
     async def check_of_run(self, *, run: Run, market: str, stack: str) -> StoredCheck | None:
         with translated(PLAN_CHECKS_TABLE):
             key = history_key(stack, started_at=run.started_at, run_id=run.run_id)
-            row = await self._row(market_key(market), key)
+            row = await row_or_none(self._table, market_key(market), key)
         return _stored(row) if row else None
 
     async def latest_of_stack(self, *, market: str, stack: str) -> StoredCheck | None:
         with translated(PLAN_CHECKS_TABLE):
-            row = await self._row(market_key(market), latest_key(stack))
+            row = await row_or_none(self._table, market_key(market), latest_key(stack))
         return _stored(row) if row else None
 
     async def sketches(self) -> AsyncIterator[CheckSketch]:
@@ -80,15 +76,9 @@ class AzureCheckStore:
             await self._table.delete_entity(sketch["PartitionKey"], sketch["RowKey"])
 
     async def prune(self, *, started_before: datetime) -> None:
-        first, end = starting_with(HISTORY)
         with reading(PLAN_CHECKS_TABLE):
             async for partition in self._partitions():
-                rows = self._table.query_entities(
-                    f"{_RANGE} and run_started_at lt @cutoff",
-                    parameters={"partition": partition, "first": first, "end": end, "cutoff": started_before},
-                    select=["PartitionKey", "RowKey"],
-                )
-                await delete_rows(self._table, [row async for row in rows])
+                await delete_history(self._table, partition, started_before=started_before)
 
     async def _partitions(self) -> AsyncIterator[str]:
         """Every market's, each found behind the one before; they all sort behind that of the sketches."""
@@ -110,29 +100,22 @@ class AzureCheckStore:
         with translated(PLAN_CHECKS_TABLE):
             for _ in range(_SAVE_ATTEMPTS):
                 try:
-                    present = await self._row(row["PartitionKey"], row["RowKey"], select=["RowKey", "run_started_at"])
-                    is_late = present is not None and _is_newer(present, stored)
-                    operations = [*along] if is_late else [*along, _in_place_of(present, row)]
+                    present = await row_or_none(
+                        self._table, row["PartitionKey"], row["RowKey"], select=["RowKey", "run_started_at"]
+                    )
+                    is_late = present is not None and is_of_a_later_run(present, stored.run_started_at)
+                    operations = [*along] if is_late else [*along, in_place_of(etag_of(present), row)]
                     if operations:
                         await submit(self._table, operations)
                     return
                 except HttpResponseError as error:
                     if service_code(error) == TABLE_MISSING:
                         await self._service.create_table_if_not_exists(PLAN_CHECKS_TABLE)
-                    elif service_code(error) not in _WRITTEN_BY_ANOTHER_RUN:
+                    elif service_code(error) not in WRITTEN_BY_ANOTHER:
                         raise
         raise StoreUnavailableError(
             PLAN_CHECKS_TABLE, f"other runs kept writing {stored.check.name} at the same moment"
         )
-
-    async def _row(self, partition: str, key: str, *, select: list[str] | None = None) -> TableEntity | None:
-        try:
-            return await self._table.get_entity(partition, key, select=select)
-        except HttpResponseError as error:
-            # A 404 of any other kind, as of a gateway, does not say that the stack was never checked.
-            if service_code(error) not in _ABSENT:
-                raise
-        return None
 
 
 def _columns(stored: StoredCheck) -> dict[str, Any]:
@@ -187,15 +170,3 @@ def _sketch(row: Mapping[str, Any]) -> CheckSketch | None:
         return CheckSketch.model_validate_json(joined(row, column=_SKETCH))
     except ValueError:
         return None
-
-
-def _is_newer(row: TableEntity, than: StoredCheck) -> bool:
-    started_at = row.get("run_started_at")
-    return isinstance(started_at, datetime) and started_at > than.run_started_at
-
-
-def _in_place_of(present: TableEntity | None, row: dict[str, Any]) -> Operation:
-    if present is None:
-        return ("create", row, {})
-    unchanged = {"etag": present.metadata["etag"], "match_condition": MatchConditions.IfNotModified}
-    return ("update", row, REPLACE | unchanged)

@@ -10,14 +10,14 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import uuid4
 
-from azure.core import MatchConditions
-from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError
 from azure.data.tables import TableEntity
 from azure.data.tables.aio import TableClient, TableServiceClient
 
 from adapters.azure_errors import service_code, translated
 from adapters.azure_levers import AzureLevers
-from adapters.azure_tables import REPLACE, TABLE_MISSING, Operation, reading, submitted
+from adapters.azure_rows import WRITTEN_BY_ANOTHER, etag_of, in_place_of, row_or_none, rows_between
+from adapters.azure_tables import Operation, reading, submit, with_table
 from adapters.table_keys import market_key, starting_with
 from adapters.table_names import HEALS_TABLE
 from adapters.table_parts import joined, parted
@@ -26,8 +26,6 @@ from records.errors import BlobChangedError, StoreUnavailableError
 from records.heal_ledger import HealRow, LeverUse
 
 _ROW: Final = "row"
-_REFUSED: Final = {"EntityAlreadyExists", "UpdateConditionNotSatisfied", "ResourceNotFound"}
-_ABSENT: Final = {"ResourceNotFound", "EntityNotFound", TABLE_MISSING}
 _ROWS_PER_PAGE: Final = 100
 
 
@@ -45,17 +43,17 @@ class AzureHealLedger:
 
     async def row(self, *, market: str, stack: str, job_id: str) -> Kept | None:
         with translated(HEALS_TABLE):
-            entity = await self._entity(market_key(market), _key(stack, job_id))
+            entity = await row_or_none(self._table, market_key(market), _key(stack, job_id))
         return _kept(entity) if entity else None
 
     async def put(self, *, row: HealRow, replaces: str | None) -> str:
         columns = _columns(row)
         with translated(HEALS_TABLE):
-            etag = await self._etag_of_written(_write(columns, replaces))
+            etag = await self._etag_of_written(in_place_of(replaces, columns))
             if etag is None:
                 # So is a request refused that did its work, whose answer was lost, and that was sent again.
-                present = await self._entity(columns["PartitionKey"], columns["RowKey"])
-                etag = present.metadata["etag"] if present and present.get("write") == columns["write"] else None
+                present = await row_or_none(self._table, columns["PartitionKey"], columns["RowKey"])
+                etag = etag_of(present) if present and present.get("write") == columns["write"] else None
         if etag is None:
             raise BlobChangedError(
                 HEALS_TABLE, f"the row of job {row.job.job_id} is not the one that was to be replaced"
@@ -65,16 +63,16 @@ class AzureHealLedger:
     async def find(self, *, job_id: str) -> Kept | None:
         """Reads the whole table, as no index leads there; jobs are few."""
         with reading(HEALS_TABLE):
-            async for entity in self._entities("job_id eq @job", {"job": job_id}):
+            async for entity in self._table.query_entities(
+                "job_id eq @job", parameters={"job": job_id}, results_per_page=_ROWS_PER_PAGE
+            ):
                 return _kept(entity)
         return None
 
     async def of_stack(self, *, market: str, stack: str) -> AsyncIterator[HealRow]:
-        first, end = starting_with(stack)
-        keys = {"partition": market_key(market), "first": first, "end": end}
         with reading(HEALS_TABLE):
-            async for entity in self._entities(
-                "PartitionKey eq @partition and RowKey ge @first and RowKey lt @end", keys
+            async for entity in rows_between(
+                self._table, market_key(market), starting_with(stack), results_per_page=_ROWS_PER_PAGE
             ):
                 yield _kept(entity).row
 
@@ -96,43 +94,12 @@ class AzureHealLedger:
     async def _etag_of_written(self, operation: Operation) -> str | None:
         """Of the row that it wrote; None where it was refused because of the row that is there, or is not."""
         try:
-            return await self._submitted(operation)
+            answers = await with_table(self._service, HEALS_TABLE, lambda: submit(self._table, [operation]))
         except HttpResponseError as error:
-            if service_code(error) not in _REFUSED:
+            if service_code(error) not in WRITTEN_BY_ANOTHER:
                 raise
-        return None
-
-    async def _submitted(self, operation: Operation) -> str:
-        try:
-            answers = await submitted(self._table, [operation])
-        except HttpResponseError as error:
-            if service_code(error) != TABLE_MISSING:
-                raise
-            await self._service.create_table_if_not_exists(HEALS_TABLE)
-            answers = await submitted(self._table, [operation])
+            return None
         return str(answers[0]["etag"])
-
-    async def _entity(self, partition: str, key: str) -> TableEntity | None:
-        try:
-            return await self._table.get_entity(partition, key)
-        except ResourceNotFoundError as error:
-            # A 404 of any other kind, as of a gateway, does not say that there is no such job.
-            if service_code(error) not in _ABSENT:
-                raise
-        return None
-
-    def _entities(self, query: str, parameters: dict[str, Any]) -> AsyncIterator[TableEntity]:
-        entities: AsyncIterator[TableEntity] = self._table.query_entities(
-            query, parameters=parameters, results_per_page=_ROWS_PER_PAGE
-        )
-        return entities
-
-
-def _write(columns: dict[str, Any], replaces: str | None) -> Operation:
-    if replaces is None:
-        return ("create", columns, {})
-    unchanged = {"etag": replaces, "match_condition": MatchConditions.IfNotModified}
-    return ("update", columns, REPLACE | unchanged)
 
 
 def _columns(row: HealRow) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from azure.data.tables.aio import TableClient, TableServiceClient
 from pydantic import ValidationError
 
 from adapters.azure_errors import service_code
+from adapters.azure_rows import rows_between
 from adapters.azure_tables import REPLACE, Operation, reading, submit, writing
 from adapters.lever_names import use_hash
 from adapters.table_keys import market_key, newest_first, starting_with
@@ -68,12 +69,7 @@ class AzureLevers:
         await writing(self._service, HEAL_LEVERS_TABLE, write)
 
     def _rows(self, first: str, end: str) -> AsyncIterator[TableEntity]:
-        rows: AsyncIterator[TableEntity] = self._table.query_entities(
-            "PartitionKey eq @partition and RowKey ge @first and RowKey lt @end",
-            parameters={"partition": _PARTITION, "first": first, "end": end},
-            results_per_page=_ROWS_PER_PAGE,
-        )
-        return rows
+        return rows_between(self._table, _PARTITION, (first, end), results_per_page=_ROWS_PER_PAGE)
 
 
 def _of_its_pause(use: LeverUse) -> Sequence[Operation]:

@@ -7,13 +7,13 @@ A row is cut until it fits: of stacks, versions and commits the first are kept, 
 """
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from azure.data.tables.aio import TableClient, TableServiceClient
 
-from adapters.azure_tables import REPLACE, ROWS_PER_TRANSACTION, Operation, delete_rows, reading, submit, writing
+from adapters.azure_rows import delete_partition, upserts
+from adapters.azure_tables import reading, submit, writing
 from adapters.table_names import PINS_TABLE
 from records.module_pins import DeployedModulePins, DeployedMovedTag, LooseReference, PinSummary
 from records.results import Run
@@ -24,8 +24,6 @@ _MODULE, _LOOSE, _MOVED = "module", "loose", "moved"
 _MOST_UNITS: Final = 30_000
 """Of UTF-16, of which a property holds 32,768
 (https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model)."""
-_MOST_BYTES: Final = 900_000
-"""Of the rows of a transaction, which is far under what storage takes: aiohttp warns of a body of over 1 MiB."""
 _CUTS: Final = ((10, 20), (3, 20), (1, 20), (0, 20), (0, 10), (0, 5), (0, 1), (0, 0))
 """How many stacks are named, of how many versions or commits: the first that fits is kept."""
 
@@ -51,34 +49,16 @@ class AzurePinStore:
                 "moved_tags": len(pins.moved_tags),
             }
         )
-        operations: list[Operation] = [("upsert", row, REPLACE) for row in rows]
 
         async def write() -> None:
-            for some in _transactions(operations):
-                await submit(self._table, some)
+            for operations in upserts(rows):
+                await submit(self._table, operations)
 
         await writing(self._service, PINS_TABLE, write)
 
     async def prune_pins(self, *, run_id: str) -> None:
         with reading(PINS_TABLE):
-            rows = self._table.query_entities(
-                "PartitionKey eq @partition", parameters={"partition": run_id}, select=["PartitionKey", "RowKey"]
-            )
-            await delete_rows(self._table, [row async for row in rows])
-
-
-def _transactions(operations: Sequence[Operation]) -> Iterator[list[Operation]]:
-    some: list[Operation] = []
-    size = 0
-    for operation in operations:
-        size_of_row = len(json.dumps(operation[1], default=str))
-        if some and (len(some) == ROWS_PER_TRANSACTION or size + size_of_row > _MOST_BYTES):
-            yield some
-            some, size = [], 0
-        some.append(operation)
-        size += size_of_row
-    if some:
-        yield some
+            await delete_partition(self._table, run_id)
 
 
 def rows_of(pins: PinSummary) -> Iterator[dict[str, Any]]:

@@ -9,7 +9,7 @@ its own. A text that is larger than a property may be goes on in ``after_1``, ``
 import hashlib
 import json
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from itertools import count, takewhile
 from typing import Any, Final
@@ -17,7 +17,8 @@ from typing import Any, Final
 from azure.data.tables.aio import TableClient, TableServiceClient
 from pydantic import ValidationError
 
-from adapters.azure_tables import REPLACE, ROWS_PER_TRANSACTION, Operation, reading, submit, writing
+from adapters.azure_rows import upserts
+from adapters.azure_tables import reading, submit, writing
 from adapters.table_keys import market_key, newest_first
 from adapters.table_names import RECORD_LOG_TABLE
 from records.record_log import LoggedWrite
@@ -27,10 +28,6 @@ _CHUNK_CHARACTERS: Final = 16 * 1024
 _MOST_BYTES: Final = {"before": 448 * 1024, "after": 448 * 1024, "reason": 32 * 1024}
 """So that all three fit in a row, as it is kept and as it is sent."""
 _MARKER_BYTES: Final = 400
-_TRANSACTION_BYTES: Final = 1_000_000
-"""Storage takes 4 MiB; beyond 1 MiB aiohttp warns that a body holds up everything else."""
-_OPERATION_BYTES: Final = 2048
-"""What a row's headers and keys add to a transaction, at most."""
 _ROWS_PER_PAGE: Final = 100
 _AFTER_ALL: Final = ":"
 """Sorts behind the digits that every key begins with."""
@@ -48,8 +45,8 @@ class AzureRecordLog:
         rows = {row["RowKey"]: row for row in map(_row, writes)}
 
         async def write() -> None:
-            for transaction in _transactions(rows.values()):
-                await submit(self._table, transaction)
+            for operations in upserts(rows.values()):
+                await submit(self._table, operations)
 
         await writing(self._service, RECORD_LOG_TABLE, write)
 
@@ -81,20 +78,6 @@ class AzureRecordLog:
             if keys:
                 return keys
         return set()
-
-
-def _transactions(rows: Iterable[dict[str, Any]]) -> Iterator[list[Operation]]:
-    operations: list[Operation] = []
-    size_bytes = 0
-    for row in rows:
-        row_bytes = len(json.dumps(row, default=str)) + _OPERATION_BYTES
-        if operations and (len(operations) == ROWS_PER_TRANSACTION or size_bytes + row_bytes > _TRANSACTION_BYTES):
-            yield operations
-            operations, size_bytes = [], 0
-        operations.append(("upsert", row, REPLACE))
-        size_bytes += row_bytes
-    if operations:
-        yield operations
 
 
 def _row(write: LoggedWrite) -> dict[str, Any]:

@@ -5,27 +5,33 @@ and ``latest`` for the run of the whole market that came last. One entity-group 
 takes 100 rows at most, so a market of more than 49 stacks takes one for every 49 of them.
 """
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError
 from azure.data.tables import TableEntity
 from azure.data.tables.aio import TableClient, TableServiceClient
 from pydantic import ValidationError
 
 from adapters.azure_errors import service_code, translated
-from adapters.azure_tables import REPLACE, ROWS_PER_TRANSACTION, TABLE_MISSING, Operation, delete_rows, reading, submit
-from adapters.table_keys import HISTORY, LATEST, history_key, latest_key, market_key, starting_with
+from adapters.azure_rows import (
+    WRITTEN_BY_ANOTHER,
+    delete_history,
+    etag_of,
+    if_unchanged,
+    in_place_of,
+    is_of_a_later_run,
+    rows_between,
+)
+from adapters.azure_tables import REPLACE, ROWS_PER_TRANSACTION, TABLE_MISSING, Operation, reading, submit
+from adapters.table_keys import LATEST, history_key, latest_key, market_key, starting_with
 from adapters.table_names import RESULTS_TABLE
 from records.errors import StoreUnavailableError
 from records.results import Coverage, Run, StackResult, StoredResult
 
 _STACKS_PER_TRANSACTION: Final = 49
 _SAVE_ATTEMPTS: Final = 5
-_WRITTEN_BY_ANOTHER_RUN: Final = {"UpdateConditionNotSatisfied", "EntityAlreadyExists", "ResourceNotFound"}
-_RANGE: Final = "PartitionKey eq @partition and RowKey ge @first and RowKey lt @end"
 
 
 class AzureResultStore:
@@ -37,7 +43,8 @@ class AzureResultStore:
 
     async def latest_of_market(self, *, market: str) -> Mapping[str, StoredResult]:
         with reading(RESULTS_TABLE):
-            stored = [_stored(row) async for row in self._rows(market, starting_with(LATEST))]
+            rows = rows_between(self._results, market_key(market), starting_with(LATEST))
+            stored = [_stored(row) async for row in rows]
             return {item.result.stack: item for item in stored if item}
         return {}
 
@@ -55,33 +62,20 @@ class AzureResultStore:
                 except HttpResponseError as error:
                     if service_code(error) == TABLE_MISSING:
                         await self._service.create_table_if_not_exists(RESULTS_TABLE)
-                    elif service_code(error) not in _WRITTEN_BY_ANOTHER_RUN:
+                    elif service_code(error) not in WRITTEN_BY_ANOTHER:
                         raise
         raise StoreUnavailableError(RESULTS_TABLE, f"other runs kept writing market {market} at the same moment")
 
     async def prune_market(self, *, market: str, started_before: datetime) -> None:
-        first, end = starting_with(HISTORY)
         with reading(RESULTS_TABLE):
-            rows = self._results.query_entities(
-                f"{_RANGE} and run_started_at lt @cutoff",
-                parameters={"partition": market_key(market), "first": first, "end": end, "cutoff": started_before},
-                select=["PartitionKey", "RowKey"],
-            )
-            await delete_rows(self._results, [row async for row in rows])
-
-    def _rows(
-        self, market: str, keys: tuple[str, str], *, select: list[str] | None = None
-    ) -> AsyncIterator[TableEntity]:
-        first, end = keys
-        rows: AsyncIterator[TableEntity] = self._results.query_entities(
-            _RANGE, parameters={"partition": market_key(market), "first": first, "end": end}, select=select
-        )
-        return rows
+            await delete_history(self._results, market_key(market), started_before=started_before)
 
     async def _present_rows(self, market: str) -> dict[str, TableEntity]:
         """The market's own row and its stacks' latest, by key: with their ETags, without their results."""
         _, end = starting_with(LATEST)
-        rows = self._rows(market, (LATEST, end), select=["PartitionKey", "RowKey", "run_started_at"])
+        rows = rows_between(
+            self._results, market_key(market), (LATEST, end), select=["PartitionKey", "RowKey", "run_started_at"]
+        )
         return {str(row["RowKey"]): row async for row in rows}
 
 
@@ -94,7 +88,7 @@ def _transactions(
     own row says which run of the whole market came last, also where it found no stack at all.
     """
     market_row = present.get(LATEST)
-    is_late = market_row is not None and _is_newer(market_row, run)
+    is_late = market_row is not None and is_of_a_later_run(market_row, run.started_at)
     is_whole = coverage is Coverage.WHOLE_MARKET and not is_late
     stacks = sorted(results)
     for start in range(0, max(len(stacks), 1), _STACKS_PER_TRANSACTION):
@@ -106,15 +100,19 @@ def _transactions(
             history = history_key(stack, started_at=run.started_at, run_id=run.run_id)
             operations.append(("upsert", columns | {"RowKey": history}, REPLACE))
             before = present.get(latest_key(stack))
-            if not is_late and not (before and _is_newer(before, run)):
+            if not is_late and not (before and is_of_a_later_run(before, run.started_at)):
                 operations.append(_latest(columns | {"RowKey": latest_key(stack)}, present))
         if operations:
             yield operations
     if is_whole:
         kept = {LATEST, *map(latest_key, stacks)}
-        gone = [row for key, row in present.items() if key not in kept and not _is_newer(row, run)]
+        gone = [
+            ("delete", dict(row), if_unchanged(str(row.metadata["etag"])))
+            for key, row in present.items()
+            if key not in kept and not is_of_a_later_run(row, run.started_at)
+        ]
         for start in range(0, len(gone), ROWS_PER_TRANSACTION):
-            yield [("delete", dict(row), _if_unchanged(row)) for row in gone[start : start + ROWS_PER_TRANSACTION]]
+            yield gone[start : start + ROWS_PER_TRANSACTION]
 
 
 def _market_row(run: Run, market: str) -> dict[str, Any]:
@@ -138,17 +136,7 @@ def _columns(run: Run, market: str, result: StackResult) -> dict[str, Any]:
 
 
 def _latest(row: dict[str, Any], present: Mapping[str, TableEntity]) -> Operation:
-    before = present.get(row["RowKey"])
-    return ("update", row, REPLACE | _if_unchanged(before)) if before else ("create", row, {})
-
-
-def _is_newer(row: TableEntity, run: Run) -> bool:
-    started_at = row.get("run_started_at")
-    return isinstance(started_at, datetime) and started_at > run.started_at
-
-
-def _if_unchanged(row: TableEntity) -> dict[str, Any]:
-    return {"etag": row.metadata["etag"], "match_condition": MatchConditions.IfNotModified}
+    return in_place_of(etag_of(present.get(row["RowKey"])), row)
 
 
 def _stored(row: Mapping[str, Any]) -> StoredResult | None:

@@ -1,4 +1,4 @@
-"""What the stores on Azure's tables share: the tables' names, how clients are made, and that a first write makes a table.
+"""What the stores on Azure's tables share: how clients are made, and that a first write makes a table.
 
 A transaction is of one partition, takes 100 rows and 4 MiB at most
 (https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions).
@@ -6,7 +6,7 @@ A transaction is of one partition, takes 100 rows and 4 MiB at most
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
@@ -23,6 +23,7 @@ _RETRIED: Final = frozenset({"POST"})
 """A transaction is a POST, which azure-core leaves alone as a rule; ours can be sent again."""
 
 Operation = tuple[str, dict[str, Any], dict[str, Any]]
+Written = TypeVar("Written")
 
 
 def connect_with_identity(
@@ -50,25 +51,25 @@ def reading(table: str) -> Iterator[None]:
                 raise
 
 
-async def writing(service: TableServiceClient, table: str, write: Callable[[], Awaitable[None]]) -> None:
+async def writing(service: TableServiceClient, table: str, write: Callable[[], Awaitable[object]]) -> None:
     """Writes, and makes the table where it is not there yet."""
     with translated(table):
-        try:
-            await write()
-        except HttpResponseError as error:
-            if service_code(error) != TABLE_MISSING:
-                raise
-            await service.create_table_if_not_exists(table)
-            await write()
+        await with_table(service, table, write)
 
 
-async def submit(table: TableClient, operations: Sequence[Operation]) -> None:
-    """Sends one transaction, again where storage could not take it."""
-    await submitted(table, operations)
+async def with_table(service: TableServiceClient, table: str, write: Callable[[], Awaitable[Written]]) -> Written:
+    """The same; raises what the SDK does, and returns what the write does."""
+    try:
+        return await write()
+    except HttpResponseError as error:
+        if service_code(error) != TABLE_MISSING:
+            raise
+        await service.create_table_if_not_exists(table)
+        return await write()
 
 
-async def submitted(table: TableClient, operations: Sequence[Operation]) -> Sequence[Mapping[str, Any]]:
-    """The same; returns what storage said of each row, such as its ``etag``."""
+async def submit(table: TableClient, operations: Sequence[Operation]) -> Sequence[Mapping[str, Any]]:
+    """Sends one transaction, again where storage could not take it; returns what it said of each row, such as its ``etag``."""
     return await table.submit_transaction(operations, retry_on_methods=_RETRIED)
 
 

@@ -10,7 +10,7 @@ import hashlib
 import zlib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Final, Generic
+from typing import Any, Final, Generic
 
 from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableEntity
@@ -18,7 +18,8 @@ from azure.data.tables.aio import TableClient, TableServiceClient
 from pydantic import TypeAdapter, ValidationError
 
 from adapters.azure_errors import translated
-from adapters.azure_tables import REPLACE, ROWS_PER_TRANSACTION, Operation, delete_rows, reading, submit, writing
+from adapters.azure_rows import delete_partition, rows_between, upserts
+from adapters.azure_tables import REPLACE, Operation, reading, submit, writing
 from adapters.table_keys import market_key, starting_with
 from adapters.table_names import WORK_TABLE
 from records.errors import StoreUnavailableError
@@ -39,7 +40,6 @@ _MOST_LATE_PROBLEMS: Final = 20
 """So that they fit in one property; a report has them all."""
 _PART: Final = "!"
 """Stands in no name that is part of a key, and sorts before all that does: so the parts of an outcome follow each other."""
-_RANGE: Final = "PartitionKey eq @partition and RowKey ge @first and RowKey lt @end"
 
 
 class AzureWorkStore(Generic[OutcomeT]):
@@ -57,7 +57,7 @@ class AzureWorkStore(Generic[OutcomeT]):
         ]
         # The plan's own row comes last: where it is, all its pages are.
         rows.append({"RowKey": _plan_key(plan.digest), "plan": plan.model_dump_json()})
-        await self._submit_all([("upsert", row | {"PartitionKey": run_id}, REPLACE) for row in rows])
+        await self._write_all([row | {"PartitionKey": run_id} for row in rows])
 
     async def plan(self, *, run_id: str, digest: str) -> LanePlan | None:
         row = await self._row(run_id, _plan_key(digest))
@@ -69,7 +69,7 @@ class AzureWorkStore(Generic[OutcomeT]):
 
     async def pages(self, *, run_id: str, digest: str) -> AsyncIterator[Page]:
         with reading(self._name):
-            async for row in self._rows(run_id, starting_with(f"{_PAGE}:{digest}")):
+            async for row in rows_between(self._table, run_id, starting_with(f"{_PAGE}:{digest}")):
                 yield Page.model_validate_json(str(row["page"]))
 
     async def save_outcome(self, *, run_id: str, name: str, outcome: OutcomeT) -> None:
@@ -94,12 +94,12 @@ class AzureWorkStore(Generic[OutcomeT]):
 
     async def outcomes(self, *, run_id: str) -> AsyncIterator[OutcomeT]:
         with reading(self._name):
-            async for outcome in self._joined(self._rows(run_id, starting_with(_OUTCOME))):
+            async for outcome in self._joined(rows_between(self._table, run_id, starting_with(_OUTCOME))):
                 yield outcome
 
     async def outcome(self, *, run_id: str, name: str) -> OutcomeT | None:
         with reading(self._name):
-            rows = self._rows(run_id, (_outcome_key(name, 0), f"{_outcome_key(name, _MOST_PARTS)};"))
+            rows = rows_between(self._table, run_id, (_outcome_key(name, 0), f"{_outcome_key(name, _MOST_PARTS)};"))
             async for outcome in self._joined(rows):
                 return outcome
         return None
@@ -107,21 +107,18 @@ class AzureWorkStore(Generic[OutcomeT]):
     async def outcome_count(self, *, run_id: str) -> int:
         first_part = f"{_PART}{0:02d}"
         with reading(self._name):
-            rows = self._rows(run_id, starting_with(_OUTCOME), select=["RowKey"])
+            rows = rows_between(self._table, run_id, starting_with(_OUTCOME), select=["RowKey"])
             return sum([str(row["RowKey"]).endswith(first_part) async for row in rows])
         return 0
 
     async def prune_work(self, *, run_id: str) -> None:
         with reading(self._name):
-            rows = self._table.query_entities(
-                "PartitionKey eq @partition", parameters={"partition": run_id}, select=["PartitionKey", "RowKey"]
-            )
-            await delete_rows(self._table, [row async for row in rows])
+            await delete_partition(self._table, run_id)
 
-    async def _submit_all(self, operations: Sequence[Operation]) -> None:
+    async def _write_all(self, rows: Sequence[dict[str, Any]]) -> None:
         async def write() -> None:
-            for start in range(0, len(operations), ROWS_PER_TRANSACTION):
-                await submit(self._table, operations[start : start + ROWS_PER_TRANSACTION])
+            for operations in upserts(rows):
+                await submit(self._table, operations)
 
         await writing(self._service, self._name, write)
 
@@ -129,15 +126,6 @@ class AzureWorkStore(Generic[OutcomeT]):
         with translated(self._name), suppress(ResourceNotFoundError):
             return await self._table.get_entity(run_id, key)
         return None
-
-    def _rows(
-        self, run_id: str, keys: tuple[str, str], *, select: list[str] | None = None
-    ) -> AsyncIterator[TableEntity]:
-        first, end = keys
-        rows: AsyncIterator[TableEntity] = self._table.query_entities(
-            _RANGE, parameters={"partition": run_id, "first": first, "end": end}, select=select
-        )
-        return rows
 
     async def _joined(self, rows: AsyncIterator[TableEntity]) -> AsyncIterator[OutcomeT]:
         """Outcomes from their parts, which follow each other. An earlier, larger one may have left parts behind the last."""
@@ -170,19 +158,15 @@ class AzureMarketWorkStore(AzureWorkStore[MarketOutcome]):
         super().__init__(service, table=WORK_TABLE, outcome=MarketOutcome)
 
     async def save_late_problems(self, *, run_id: str, by_market: Mapping[str, Sequence[Problem]]) -> None:
-        operations: list[Operation] = [
-            (
-                "upsert",
-                {
-                    "PartitionKey": run_id,
-                    "RowKey": _late_key(market),
-                    "problems": _PROBLEMS.dump_json(list(problems[:_MOST_LATE_PROBLEMS])).decode(),
-                },
-                REPLACE,
-            )
+        rows = [
+            {
+                "PartitionKey": run_id,
+                "RowKey": _late_key(market),
+                "problems": _PROBLEMS.dump_json(list(problems[:_MOST_LATE_PROBLEMS])).decode(),
+            }
             for market, problems in by_market.items()
         ]
-        await self._submit_all(operations)
+        await self._write_all(rows)
 
     async def late_problems(self, *, run_id: str, market: str) -> Sequence[Problem]:
         row = await self._row(run_id, _late_key(market))
