@@ -10,7 +10,6 @@ import binascii
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 from azure.core.exceptions import AzureError, HttpResponseError
@@ -19,6 +18,7 @@ from azure.storage.queue.aio import QueueClient, QueueServiceClient
 
 from adapters.azure_errors import service_code, translated
 from adapters.azure_heal_queue import QUEUE_MISSING, put_message
+from adapters.clock import utc_now
 from records.drift_ports import Delivery
 from records.heals import POISON_QUEUE, QUEUE
 from records.ports import Clock
@@ -34,10 +34,6 @@ class Visibility:
     seconds: int = 300
     renewed_every_seconds: float = 100
     back_after_seconds: int = 30
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 class _Received:
@@ -141,7 +137,7 @@ class AzureHealInbox:
     """A `HealInbox` on a storage account. The message of a worker that was killed comes again after 5 minutes at most."""
 
     def __init__(
-        self, service: QueueServiceClient, *, visibility: Visibility = Visibility(), clock: Clock = _utc_now
+        self, service: QueueServiceClient, *, visibility: Visibility = Visibility(), clock: Clock = utc_now
     ) -> None:
         # Neither encodes nor decodes: the SDK would not give out what is no Base64.
         self._queue: QueueClient = service.get_queue_client(QUEUE)

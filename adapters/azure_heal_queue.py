@@ -1,6 +1,5 @@
 """The queue of heals in Azure Queue Storage, which the Functions host takes messages from (host.json, ``queues``)."""
 
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from azure.core.credentials_async import AsyncTokenCredential
@@ -11,6 +10,7 @@ from azure.storage.queue.aio import QueueClient, QueueServiceClient
 
 from adapters.azure_errors import service_code, translated
 from adapters.azure_retries import BlobRetryPolicy, RetryLimits, new_transport
+from adapters.clock import utc_now
 from adapters.heal_messages import to_message
 from records.errors import StoreUnavailableError
 from records.heals import QUEUE, HealJob
@@ -36,14 +36,10 @@ class QueueRetryPolicy(BlobRetryPolicy):
         return super().is_retry(settings, response)
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class AzureHealQueue:
     """A `HealQueue` on a storage account, which the first message makes."""
 
-    def __init__(self, service: QueueServiceClient, *, clock: Clock = _utc_now) -> None:
+    def __init__(self, service: QueueServiceClient, *, clock: Clock = utc_now) -> None:
         # The Functions host expects Base64 unless its host.json says otherwise.
         self._queue: QueueClient = service.get_queue_client(QUEUE, message_encode_policy=TextBase64EncodePolicy())
         self._clock = clock

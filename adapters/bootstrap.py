@@ -7,7 +7,6 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
@@ -74,10 +73,6 @@ class OpenedOnce(Generic[Opened]):
         """Closes it; the next use opens it anew."""
         self._opened.clear()
         await self._stack.aclose()
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 def spare_the_collector() -> None:

@@ -10,26 +10,23 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from filelock import FileLock
 from pydantic import ValidationError
 
-from adapters.folder_writing import on_disk, replace_file
+from adapters.folder_writing import locked, on_disk, replace_file
 from adapters.table_keys import newest_first
+from adapters.table_names import PLAN_CHECKS_TABLE
 from records.plan_checks import CheckSketch, StoredCheck
 from records.results import Run
 
-_TABLE: Final = "planchecks"
 _LATEST: Final = "latest.json"
 _HISTORY: Final = "[0-9]*.json"
-_LOCK_WAIT_SECONDS: Final = 30
-_LOCK_POLL_SECONDS: Final = 0.01
 
 
 class FolderCheckStore:
     """A `CheckStore` in a folder, for many processes at once; it keeps every check whole."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root / "tables" / _TABLE
+        self._root = root / "tables" / PLAN_CHECKS_TABLE
 
     async def save_check(self, *, stored: StoredCheck) -> None:
         await asyncio.to_thread(self._save, stored)
@@ -48,7 +45,7 @@ class FolderCheckStore:
                 yield stored.sketch()
 
     async def forget(self, *, market: str, stack: str) -> None:
-        with on_disk(_TABLE):
+        with on_disk(PLAN_CHECKS_TABLE):
             await asyncio.to_thread((self._folder(market, stack) / _LATEST).unlink, missing_ok=True)
 
     async def prune(self, *, started_before: datetime) -> None:
@@ -58,16 +55,16 @@ class FolderCheckStore:
         return self._root / market / stack
 
     def _files(self, folder: Path, pattern: str) -> list[Path]:
-        with on_disk(_TABLE):
+        with on_disk(PLAN_CHECKS_TABLE):
             return sorted(folder.glob(pattern))
 
     def _save(self, stored: StoredCheck) -> None:
         """The latest goes first: whoever dies between the two is not found by `check_of_run`, and does both again."""
         folder = self._folder(stored.check.market, stored.check.stack)
         content = stored.model_dump_json(indent=1).encode()
-        with on_disk(_TABLE):
+        with on_disk(PLAN_CHECKS_TABLE):
             folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(folder / ".lock", timeout=_LOCK_WAIT_SECONDS, poll_interval=_LOCK_POLL_SECONDS):
+            with locked(folder / ".lock"):
                 present = _read(folder / _LATEST)
                 if present is None or present.run_started_at <= stored.run_started_at:
                     replace_file(folder / _LATEST, content)
@@ -76,7 +73,7 @@ class FolderCheckStore:
     def _prune(self, started_before: datetime) -> None:
         first_to_go = f"{newest_first(started_before)}:"
         old = [file for file in self._files(self._root, f"**/{_HISTORY}") if file.name >= first_to_go]
-        with on_disk(_TABLE):
+        with on_disk(PLAN_CHECKS_TABLE):
             for file in old:
                 file.unlink(missing_ok=True)
 
@@ -86,6 +83,6 @@ def _name(started_at: datetime, run_id: str) -> str:
 
 
 def _read(file: Path) -> StoredCheck | None:
-    with on_disk(_TABLE), suppress(FileNotFoundError, ValidationError):
+    with on_disk(PLAN_CHECKS_TABLE), suppress(FileNotFoundError, ValidationError):
         return StoredCheck.model_validate_json(file.read_bytes())
     return None

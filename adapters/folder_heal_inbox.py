@@ -8,9 +8,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
+from adapters.clock import utc_now
 from adapters.folder_locks import FileHold
 from adapters.folder_queue_files import QueueFiles
 from adapters.folder_writing import on_disk
@@ -18,10 +18,6 @@ from records.drift_ports import Delivery
 from records.errors import StoreError
 from records.heals import POISON_QUEUE, QUEUE
 from records.ports import Clock
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +63,7 @@ class FolderHealInbox:
     Each message is handed over once in a round of `deliveries`; one that was not done with comes again in the next.
     """
 
-    def __init__(self, root: Path, *, clock: Clock = _utc_now) -> None:
+    def __init__(self, root: Path, *, clock: Clock = utc_now) -> None:
         self._files = QueueFiles(root, QUEUE)
         self._clock = clock
 

@@ -1,18 +1,15 @@
 """The queue of heals beside an estate on disk: ``DIR/queues/auto-apply/{job id}.json``, a file a message."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
+from adapters.clock import utc_now
 from adapters.folder_queue_files import QueueFiles
 from adapters.folder_writing import on_disk
 from adapters.heal_messages import to_message
 from records.heals import QUEUE, HealJob
 from records.ports import Clock
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 class FolderHealQueue:
@@ -21,7 +18,7 @@ class FolderHealQueue:
     Nothing removes one that has expired: who takes it looks at ``expires_at``.
     """
 
-    def __init__(self, root: Path, *, clock: Clock = _utc_now) -> None:
+    def __init__(self, root: Path, *, clock: Clock = utc_now) -> None:
         self._files = QueueFiles(root, QUEUE)
         self._clock = clock
 

@@ -11,26 +11,24 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from filelock import FileLock
 from pydantic import ValidationError
 
 from adapters.folder_levers import FolderLevers
-from adapters.folder_writing import etag_of, on_disk, replace_file
+from adapters.folder_writing import etag_of, locked, on_disk, replace_file
+from adapters.table_names import HEALS_TABLE
 from records.drift_ports import Kept
 from records.errors import BlobChangedError, StoreUnavailableError
-from records.heal_ledger import LEDGER_TABLE, HealRow, LeverUse
+from records.heal_ledger import HealRow, LeverUse
 
 _JOB_ID = re.compile(r"[0-9a-f]{64}")
 _JOBS: Final = "[!.]*.json"
-_LOCK_WAIT_SECONDS: Final = 30
-_LOCK_POLL_SECONDS: Final = 0.01
 
 
 class FolderHealLedger:
     """A `HealLedger` in a folder, for many processes at once, of which one at a time writes a stack's jobs."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root / "tables" / LEDGER_TABLE
+        self._root = root / "tables" / HEALS_TABLE
         self._levers = FolderLevers(root)
 
     async def row(self, *, market: str, stack: str, job_id: str) -> Kept | None:
@@ -69,24 +67,24 @@ class FolderHealLedger:
     def _put(self, row: HealRow, replaces: str | None) -> str:
         job = row.job
         file = self._file(job.market, job.stack, job.job_id)
-        with on_disk(LEDGER_TABLE):
+        with on_disk(HEALS_TABLE):
             file.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(file.with_name(".lock"), timeout=_LOCK_WAIT_SECONDS, poll_interval=_LOCK_POLL_SECONDS):
+            with locked(file.with_name(".lock")):
                 present = file.stat() if file.exists() else None
                 if (etag_of(present) if present else None) == replaces:
                     return etag_of(replace_file(file, row.model_dump_json(indent=1).encode(), present))
-        raise BlobChangedError(LEDGER_TABLE, f"the row of job {job.job_id} is not the one that was to be replaced")
+        raise BlobChangedError(HEALS_TABLE, f"the row of job {job.job_id} is not the one that was to be replaced")
 
     def _file(self, market: str, stack: str, job_id: str) -> Path:
         return self._root / market / stack / f"{job_id}.json"
 
     def _files(self, folder: Path, pattern: str) -> list[Path]:
-        with on_disk(LEDGER_TABLE):
+        with on_disk(HEALS_TABLE):
             return sorted(folder.glob(pattern))
 
 
 def _kept(file: Path) -> Kept | None:
-    with on_disk(LEDGER_TABLE):
+    with on_disk(HEALS_TABLE):
         try:
             # One open file is one write, whatever is put in its place meanwhile.
             with file.open("rb") as opened:
@@ -96,11 +94,11 @@ def _kept(file: Path) -> Kept | None:
     try:
         return Kept(row=HealRow.model_validate_json(content), etag=etag)
     except ValidationError:
-        raise StoreUnavailableError(LEDGER_TABLE, f"this version cannot read the row of job {file.stem}") from None
+        raise StoreUnavailableError(HEALS_TABLE, f"this version cannot read the row of job {file.stem}") from None
 
 
 def _row(file: Path) -> HealRow | None:
-    with on_disk(LEDGER_TABLE):
+    with on_disk(HEALS_TABLE):
         try:
             return HealRow.model_validate_json(file.read_bytes())
         except (FileNotFoundError, ValidationError):

@@ -10,10 +10,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from filelock import FileLock
 from pydantic import ValidationError
 
-from adapters.folder_writing import on_disk, replace_file
+from adapters.folder_writing import locked, on_disk, replace_file
 from adapters.lever_names import use_hash
 from adapters.table_keys import newest_first
 from adapters.table_names import HEAL_LEVERS_TABLE
@@ -23,8 +22,6 @@ from records.heal_ledger import Lever, LeverUse
 _PAUSES: Final = "pauses"
 _PAUSE: Final = "pause.json"
 _USES: Final = "uses"
-_LOCK_WAIT_SECONDS: Final = 30
-_LOCK_POLL_SECONDS: Final = 0.01
 
 
 class FolderLevers:
@@ -68,7 +65,7 @@ class FolderLevers:
         with on_disk(HEAL_LEVERS_TABLE):
             for path in (pause, file):
                 path.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(self._folder / ".lock", timeout=_LOCK_WAIT_SECONDS, poll_interval=_LOCK_POLL_SECONDS):
+            with locked(self._folder / ".lock"):
                 if use.lever is Lever.PAUSE:
                     replace_file(pause, content)
                 replace_file(file, content)

@@ -11,17 +11,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from adapters.folder_locks import FileHold, try_lock
-from adapters.folder_writing import etag_of, replace_file
+from adapters.folder_writing import etag_of, locked, replace_file
 from records.timestamps import UtcTime
 
 _QUEUES: Final = "queues"
 _MESSAGES: Final = "[!.]*.json"
-_LOCK_WAIT_SECONDS: Final = 30
-_LOCK_POLL_SECONDS: Final = 0.01
 
 
 class Handling(BaseModel):
@@ -51,7 +48,7 @@ class QueueFiles:
         """
         for folder in (self._messages, self._beside):
             folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(self._beside / ".lock", timeout=_LOCK_WAIT_SECONDS, poll_interval=_LOCK_POLL_SECONDS):
+        with locked(self._beside / ".lock"):
             yield
 
     def put(self, name: str, content: bytes, *, not_before: datetime | None = None) -> None:

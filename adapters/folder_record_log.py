@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from adapters.folder_writing import on_disk, replace_file
 from adapters.table_keys import newest_first
+from adapters.table_names import RECORD_LOG_TABLE
 from records.record_log import LoggedWrite
 
-_TABLE: Final = "recordlog"
 _AFTER_ALL: Final = ":"
 """Sorts behind the digits that every file's name begins with."""
 _ROWS: Final = "[!.]*.json"
@@ -22,7 +22,7 @@ class FolderRecordLog:
     """A `RecordLog` in a folder, for many processes at once: each write has a file of its own."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root / "tables" / _TABLE
+        self._root = root / "tables" / RECORD_LOG_TABLE
 
     async def save(self, *, writes: Sequence[LoggedWrite]) -> None:
         await asyncio.to_thread(self._save, writes)
@@ -42,22 +42,22 @@ class FolderRecordLog:
     def _save(self, writes: Sequence[LoggedWrite]) -> None:
         for write in writes:
             folder = self._root / write.market
-            with on_disk(_TABLE):
+            with on_disk(RECORD_LOG_TABLE):
                 folder.mkdir(parents=True, exist_ok=True)
                 file = folder / f"{newest_first(write.at)}-{write.write_id}.json"
                 replace_file(file, write.model_dump_json(indent=1).encode())
 
     def _newest_first(self, market: str) -> list[Path]:
-        with on_disk(_TABLE):
+        with on_disk(RECORD_LOG_TABLE):
             return sorted((self._root / market).glob(_ROWS))
 
     def _markets(self) -> list[str]:
-        with on_disk(_TABLE):
+        with on_disk(RECORD_LOG_TABLE):
             return sorted({file.parent.relative_to(self._root).as_posix() for file in self._root.rglob(_ROWS)})
 
 
 def _read(file: Path) -> LoggedWrite | None:
-    with on_disk(_TABLE):
+    with on_disk(RECORD_LOG_TABLE):
         try:
             return LoggedWrite.model_validate_json(file.read_bytes())
         except (FileNotFoundError, ValidationError):

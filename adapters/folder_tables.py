@@ -9,15 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from adapters.folder_writing import on_disk
 from adapters.run_files import newest_files, remove_run_files, write_run_file
+from adapters.table_names import RESULTS_TABLE
 from records.results import Coverage, Run, StackResult, StoredResult
-
-_TABLE: Final = "reconcileresults"
 
 
 class _MarketRun(BaseModel):
@@ -34,7 +32,7 @@ class FolderResultStore:
     """A `ResultStore` in a folder, for one writer at a time."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root / "tables" / _TABLE
+        self._root = root / "tables" / RESULTS_TABLE
 
     async def latest_of_market(self, *, market: str) -> Mapping[str, StoredResult]:
         return await asyncio.to_thread(self._latest, market)
@@ -74,7 +72,7 @@ class FolderResultStore:
 
     def _market_runs(self, market: str) -> Iterator[tuple[int, _MarketRun]]:
         """Newest first, with each file's place among all that there are."""
-        with on_disk(_TABLE):
+        with on_disk(RESULTS_TABLE):
             for number, file in enumerate(newest_files(self._folder(market))):
                 with suppress(ValidationError):
                     yield number, _MarketRun.model_validate_json(file.read_bytes())

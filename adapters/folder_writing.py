@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
 from records.errors import AccessDeniedError, BlobChangedError, StoreUnavailableError
 
@@ -21,17 +21,26 @@ def etag_of(status: os.stat_result) -> str:
     return f'"{status.st_mtime_ns:x}-{status.st_size:x}-{status.st_ino:x}"'
 
 
+def locked(lock_file: Path) -> BaseFileLock:
+    """Keeps all others out while its block lasts, for milliseconds.
+
+    The file stays, as removing it would let two hold two locks of one name.
+
+    Raises:
+        OSError: on entering; also `filelock.Timeout`, where another stays for half a minute.
+    """
+    return FileLock(lock_file, timeout=_LOCK_WAIT_SECONDS, poll_interval=_LOCK_POLL_SECONDS)
+
+
 def write_if_unchanged(path: Path, content: bytes, *, replaces: str | None, place: object) -> str:
     """Writes the file in place of the one whose ETag is ``replaces``, None for no file; returns its ETag.
-
-    The lock is a file beside it that stays, as removing it would let two writers hold two locks of one name.
 
     Raises:
         BlobChangedError: there is another file, with another content, or one that is gone.
         StoreUnavailableError: it is a folder, a pipe or the like.
         OSError
     """
-    with FileLock(path.with_name(f".{path.name}.lock"), timeout=_LOCK_WAIT_SECONDS, poll_interval=_LOCK_POLL_SECONDS):
+    with locked(path.with_name(f".{path.name}.lock")):
         present = path.stat() if path.exists() else None
         if present and not path.is_file():
             raise StoreUnavailableError(str(place), "it is no regular file")

@@ -7,7 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from adapters.bootstrap import Estate, open_folder_estate, utc_now
+from adapters.bootstrap import Estate, open_folder_estate
+from adapters.clock import utc_now
 from adapters.drift_bootstrap import (
     DriftStores,
     open_folder_drift_stores,

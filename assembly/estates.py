@@ -5,7 +5,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapters.bootstrap import Estate, open_folder_estate, utc_now
+from adapters.bootstrap import Estate, open_folder_estate
+from adapters.clock import utc_now
 from adapters.settings import Settings
 from reconcile.market import MarketReconciler, Rules
 from records.ports import Clock, MarketJudge

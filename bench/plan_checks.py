@@ -22,7 +22,7 @@ from azure.storage.blob.aio import BlobServiceClient
 
 from adapters.azure_blobs import AzureBlobStore
 from adapters.azure_retries import BlobRetryPolicy
-from adapters.bootstrap import utc_now
+from adapters.clock import utc_now
 from adapters.record_reader import BlobRecordReader
 from adapters.terraform_cli import TerraformCli, TerraformOptions
 from adapters.terraform_environment import AzureStates

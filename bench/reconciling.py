@@ -14,7 +14,7 @@ from adapters.azure_pins import AzurePinStore
 from adapters.azure_results import AzureResultStore
 from adapters.azure_retries import BlobRetryPolicy, RetryLimits
 from adapters.azure_runs import AzureRunStore
-from adapters.bootstrap import utc_now
+from adapters.clock import utc_now
 from adapters.outcome_spool import OutcomeSpool
 from adapters.record_reader import BlobRecordReader
 from adapters.settings import Settings

@@ -7,7 +7,7 @@ from typing import IO, Annotated, Final
 
 import typer
 
-from adapters.bootstrap import utc_now
+from adapters.clock import utc_now
 from adapters.settings import Settings, load_settings
 from assembly.drift_estates import open_drift_estate
 from commands.options import EstateOption, MarketsOption, OutputOption, check_market, check_stack

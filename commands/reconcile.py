@@ -8,7 +8,8 @@ from typing import IO, Annotated, Final
 
 import typer
 
-from adapters.bootstrap import Estate, utc_now
+from adapters.bootstrap import Estate
+from adapters.clock import utc_now
 from adapters.outcome_spool import OutcomeSpool
 from adapters.settings import Settings, load_settings
 from assembly.estates import opened_estate, rules_of

@@ -8,8 +8,8 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
-from adapters.bootstrap import utc_now
 from adapters.bundle_zip import pack_bundle
+from adapters.clock import utc_now
 from adapters.pipeline_environment import current_pipeline, current_workspace
 from adapters.settings import Settings, load_settings
 from adapters.state_locations import location_in_azure, location_of_options, location_on_disk

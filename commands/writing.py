@@ -8,7 +8,8 @@ from contextlib import AbstractContextManager, nullcontext
 from pydantic import JsonValue
 from rich.console import Console, RenderableType
 
-from adapters.bootstrap import Estate, utc_now
+from adapters.bootstrap import Estate
+from adapters.clock import utc_now
 from adapters.pipeline_environment import Pipeline, current_user
 from commands.options import Answer, Listing
 from commands.printing import print_to

@@ -17,7 +17,6 @@ from records.names import MarketKey
 from records.plan_checks import HoldReason
 from records.timestamps import UtcTime
 
-LEDGER_TABLE: Final = "heals"
 MOST_EVENTS: Final = 200
 """The oldest go, but for the first and the applies: a row is one entity of a table."""
 

@@ -6,9 +6,10 @@ from itertools import count
 
 from pydantic import ValidationError
 
+from adapters.table_names import HEALS_TABLE
 from records.drift_ports import Kept
 from records.errors import BlobChangedError, StoreUnavailableError
-from records.heal_ledger import LEDGER_TABLE, HealRow, Lever, LeverUse
+from records.heal_ledger import HealRow, Lever, LeverUse
 from records.heals import HealJob
 from records.plan_checks import CheckSketch, StoredCheck
 from records.results import Run
@@ -130,7 +131,7 @@ class MemoryHealLedger(Refusing):
         key = (row.job.market, row.job.stack, row.job.job_id)
         _, present = self._rows.get(key, (None, None))
         if present != replaces:
-            raise BlobChangedError(LEDGER_TABLE, f"the row of job {row.job.job_id} is another")
+            raise BlobChangedError(HEALS_TABLE, f"the row of job {row.job.job_id} is another")
         etag = self._new_etag()
         self._rows[key] = (row.model_dump_json(), etag)
         return etag
@@ -177,7 +178,7 @@ class MemoryHealLedger(Refusing):
 def _kept(job_id: str, text: str, etag: str) -> Kept:
     row = _row(text)
     if row is None:
-        raise StoreUnavailableError(LEDGER_TABLE, f"this version cannot read the row of job {job_id}")
+        raise StoreUnavailableError(HEALS_TABLE, f"this version cannot read the row of job {job_id}")
     return Kept(row=row, etag=etag)
 
 

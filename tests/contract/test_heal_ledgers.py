@@ -23,7 +23,7 @@ from adapters.table_names import HEAL_LEVERS_TABLE, HEALS_TABLE
 from drift.healing.approvals import read_approvals
 from records.drift_ports import HealLedger, Kept
 from records.errors import BlobChangedError, StoreError, StoreUnavailableError
-from records.heal_ledger import LEDGER_TABLE, Approval, HealRow, HealStep, Lever, LeverUse
+from records.heal_ledger import Approval, HealRow, HealStep, Lever, LeverUse
 from records.heals import HealJob
 from records.plan_checks import HoldReason
 from tests.contract_worlds import BACKENDS, SIX
@@ -87,7 +87,7 @@ class InMemory:
         self.ledger.put_text(of, '{"step": "of_a_later_version"}')
 
     def spoil_pauses(self) -> None:
-        self.ledger.refuse("pauses", StoreUnavailableError(LEDGER_TABLE, "this version cannot read a pause"))
+        self.ledger.refuse("pauses", StoreUnavailableError(HEALS_TABLE, "this version cannot read a pause"))
 
     def wipe_jobs(self) -> None:
         self.ledger.forget_rows()
@@ -107,7 +107,7 @@ class InFolder:
             file.write_text("{")
 
     def wipe_jobs(self) -> None:
-        rmtree(self._root / "tables" / LEDGER_TABLE)
+        rmtree(self._root / "tables" / HEALS_TABLE)
 
     def spoil_newest_use(self) -> None:
         sorted(self._root.rglob("uses/*.json"))[0].write_text("{")
@@ -457,7 +457,7 @@ class TestOnDisk:
     async def test_a_folder_that_may_not_be_written_is_told_as_such(self, tmp_path: Path) -> None:
         (tmp_path / "tables").write_text("a file")
         ledger = FolderHealLedger(tmp_path)
-        with pytest.raises(StoreError, match=f"^{LEDGER_TABLE}: "):
+        with pytest.raises(StoreError, match=f"^{HEALS_TABLE}: "):
             await ledger.put(row=queued(job()), replaces=None)
         with pytest.raises(StoreError, match=f"^{HEAL_LEVERS_TABLE}: "):
             await ledger.pull(use=use())

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import pytest
 
-from adapters.bootstrap import utc_now
+from adapters.clock import utc_now
 from adapters.settings import load_settings
 from adapters.terraform_cli import TerraformCli, TerraformOptions
 from adapters.terraform_environment import FolderStates
