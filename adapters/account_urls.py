@@ -4,6 +4,8 @@ import re
 from typing import Final
 from urllib.parse import urlsplit
 
+from records.errors import AccountNotAllowedError
+
 _HOST: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 _PLAIN: Final = re.compile(r"https://[a-z0-9.-]+(:443)?/?", re.IGNORECASE)
 
@@ -14,6 +16,18 @@ def host_of(url: str) -> str | None:
         return None
     host = urlsplit(url).hostname or ""
     return host if _HOST.fullmatch(host) else None
+
+
+def plain_host(account_url: str, *, place: object) -> str:
+    """As `host_of`, of the account that ``place`` is said to be in.
+
+    Raises:
+        AccountNotAllowedError: the URL is not plain. It is not quoted, as it may hold a signature or a password.
+    """
+    host = host_of(account_url)
+    if host is None:
+        raise AccountNotAllowedError(str(place), "its account_url is no plain https URL of a host")
+    return host
 
 
 def is_under(host: str, suffix: str) -> bool:

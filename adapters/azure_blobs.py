@@ -12,7 +12,7 @@ from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobBlock, BlobProperties, ContentSettings
 from azure.storage.blob.aio import BlobClient, BlobServiceClient
 
-from adapters.account_urls import host_of, is_under
+from adapters.account_urls import is_under, plain_host
 from adapters.azure_errors import translated
 from adapters.azure_retries import BlobRetryPolicy, RetryLimits, new_transport
 from adapters.blob_store import BlobPart, BlobPlace
@@ -117,10 +117,7 @@ class AzureBlobStore:
         return etag
 
     def _client(self, account_url: str | None, place: object) -> BlobServiceClient:
-        host = host_of(account_url) if account_url else None
-        if account_url is not None and host is None:
-            # Not quoted: whatever is not a plain host may hold a signature or a password.
-            raise AccountNotAllowedError(str(place), "its account_url is no plain https URL of a host")
+        host = None if account_url is None else plain_host(account_url, place=place)
         if host is not None and not any(is_under(host, suffix) for suffix in self._allowed_host_suffixes):
             raise AccountNotAllowedError(str(place), f"{host} is not allowed")
         if host not in self._clients:

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Final
 
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.data.tables.aio import TableServiceClient
 from azure.identity.aio import DefaultAzureCredential
+from azure.storage.blob.aio import BlobServiceClient
 from pydantic import SecretStr
 
 from adapters import azure_blobs, azure_tables
@@ -25,6 +25,7 @@ from adapters.azure_runs import AzureRunStore
 from adapters.azure_work import AzureMarketWorkStore
 from adapters.blob_store import BlobStore
 from adapters.bootstrap import Estate, containers_of
+from adapters.estate_account import StorageService, no_estate, url_of_service
 from adapters.record_reader import BlobRecordReader
 from adapters.record_writer import BlobRecordWriter
 from adapters.settings import Settings
@@ -39,15 +40,16 @@ from records.runs import RunRow
 Identity = Callable[[], AsyncTokenCredential]
 """Gives the one credential of a run, made only when something asks for it."""
 
-_BLOB_HOST: Final = ".blob."
-_TABLE_HOST: Final = ".table."
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AzureAccess:
-    """The open clients of an estate in Azure and the identity behind them, to open more stores with."""
+    """The open clients of an estate in Azure and the identity behind them, to open more stores with.
+
+    ``blobs`` are those of every account that a record may name, ``account`` is the estate's own.
+    """
 
     blobs: BlobStore
+    account: BlobServiceClient
     tables: TableServiceClient
     identity: Identity
     limits: RetryLimits
@@ -101,7 +103,7 @@ async def open_azure_estate(settings: Settings) -> AsyncIterator[AzureEstate]:
             pins=AzurePinStore(tables),
             work=AzureMarketWorkStore(tables),
             reports=AzureReportStore(account, container=settings.reports_container),
-            access=AzureAccess(blobs=blobs, tables=tables, identity=identity, limits=limits),
+            access=AzureAccess(blobs=blobs, account=account, tables=tables, identity=identity, limits=limits),
         )
 
 
@@ -110,7 +112,7 @@ def _connect(settings: Settings, identity: Identity, limits: RetryLimits) -> azu
         return azure_blobs.connect_with_string(_revealed(settings.estate_connection_string), limits)
     if settings.estate_account_url:
         return azure_blobs.connect_with_identity(settings.estate_account_url, identity(), limits)
-    raise SettingsError("no estate: pass --estate DIR, or set ESTATE_ACCOUNT_URL (docs/configuration.md)")
+    raise no_estate()
 
 
 def _table_service(settings: Settings, identity: Identity, limits: RetryLimits) -> TableServiceClient:
@@ -120,10 +122,14 @@ def _table_service(settings: Settings, identity: Identity, limits: RetryLimits) 
         return azure_tables.connect_with_identity(settings.results_account_url, identity(), limits)
     if settings.estate_connection_string:
         return azure_tables.connect_with_string(_revealed(settings.estate_connection_string), limits)
-    blob_url = settings.estate_account_url or ""
-    if _BLOB_HOST not in blob_url:
-        raise SettingsError("set RESULTS_ACCOUNT_URL: it does not follow from ESTATE_ACCOUNT_URL")
-    return azure_tables.connect_with_identity(blob_url.replace(_BLOB_HOST, _TABLE_HOST, 1), identity(), limits)
+    url = url_of_service(
+        settings.estate_account_url or "",
+        of=StorageService.BLOB,
+        wanted=StorageService.TABLE,
+        setting="RESULTS_ACCOUNT_URL",
+        follows_from="ESTATE_ACCOUNT_URL",
+    )
+    return azure_tables.connect_with_identity(url, identity(), limits)
 
 
 def _revealed(secret: SecretStr) -> str:

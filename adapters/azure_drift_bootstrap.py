@@ -3,13 +3,11 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
 
-from azure.storage.blob.aio import BlobServiceClient
 from azure.storage.queue.aio import QueueServiceClient
 from pydantic import SecretStr
 
-from adapters import azure_blobs, azure_heal_queue
+from adapters import azure_heal_queue
 from adapters.azure_bootstrap import AzureAccess, AzureEstate
 from adapters.azure_checks import AzureCheckStore
 from adapters.azure_heal_inbox import AzureHealInbox
@@ -19,6 +17,7 @@ from adapters.azure_ledger import AzureHealLedger
 from adapters.azure_runs import AzureRunStore
 from adapters.azure_work import AzureWorkStore
 from adapters.drift_bootstrap import DriftStores
+from adapters.estate_account import StorageService, url_of_service
 from adapters.managed_identity import sign_in_of
 from adapters.policy_source import BlobPolicySource
 from adapters.resource_graph import ResourceGraphChangeHistory
@@ -29,10 +28,6 @@ from records.errors import SettingsError
 from records.plan_checks import CheckRunRow, StackObservation
 from records.ports import WorkStore
 from records.resource_changes import ChangeHistory, NoChangeHistory
-
-_TABLE_HOST: Final = ".table."
-_BLOB_HOST: Final = ".blob."
-_QUEUE_HOST: Final = ".queue."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +53,6 @@ async def open_azure_drift_stores(estate: AzureEstate, settings: Settings) -> As
         ) from None
     async with (
         service,
-        _own_blobs(settings, estate.access) as blobs,
         _change_history(settings, estate.access) as changes,
         sign_in_of(own_environment(), estate.access.limits) as sign_in,
     ):
@@ -69,7 +63,7 @@ async def open_azure_drift_stores(estate: AzureEstate, settings: Settings) -> As
             ledger=AzureHealLedger(tables),
             queue=AzureHealQueue(service),
             inbox=AzureHealInbox(service),
-            leases=AzureStackLeases(blobs, container=settings.locks_container),
+            leases=AzureStackLeases(estate.access.account, container=settings.locks_container),
             policy=BlobPolicySource(
                 estate.access.blobs, settings.config_container, beside_the_app=settings.policy_file
             ),
@@ -88,32 +82,26 @@ async def _change_history(settings: Settings, access: AzureAccess) -> AsyncItera
         yield history
 
 
-def _own_blobs(settings: Settings, access: AzureAccess) -> BlobServiceClient:
-    """A client of the estate's own account, whose blobs are leased."""
-    if settings.estate_connection_string:
-        connect = azure_blobs.connect_with_string(settings.estate_connection_string.get_secret_value(), access.limits)
-    else:
-        url = settings.estate_account_url or ""
-        connect = azure_blobs.connect_with_identity(url, access.identity(), access.limits)
-    return connect(None)
-
-
 def _queue_service(settings: Settings, access: AzureAccess) -> QueueServiceClient:
     if settings.queue_account_url:
         return _with_identity(settings.queue_account_url, access)
     if settings.results_connection_string:
         return _with_string(settings.results_connection_string, access)
     if settings.results_account_url:
-        return _with_identity(_queue_url(settings.results_account_url, _TABLE_HOST, "RESULTS_ACCOUNT_URL"), access)
+        return _with_identity(
+            _queue_url(settings.results_account_url, StorageService.TABLE, "RESULTS_ACCOUNT_URL"), access
+        )
     if settings.estate_connection_string:
         return _with_string(settings.estate_connection_string, access)
-    return _with_identity(_queue_url(settings.estate_account_url or "", _BLOB_HOST, "ESTATE_ACCOUNT_URL"), access)
+    return _with_identity(
+        _queue_url(settings.estate_account_url or "", StorageService.BLOB, "ESTATE_ACCOUNT_URL"), access
+    )
 
 
-def _queue_url(url: str, kind_of_host: str, setting: str) -> str:
-    if kind_of_host not in url:
-        raise SettingsError(f"set QUEUE_ACCOUNT_URL: it does not follow from {setting}")
-    return url.replace(kind_of_host, _QUEUE_HOST, 1)
+def _queue_url(url: str, of: StorageService, follows_from: str) -> str:
+    return url_of_service(
+        url, of=of, wanted=StorageService.QUEUE, setting="QUEUE_ACCOUNT_URL", follows_from=follows_from
+    )
 
 
 def _with_identity(account_url: str, access: AzureAccess) -> QueueServiceClient:

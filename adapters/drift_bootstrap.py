@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from adapters.account_urls import host_of
-from adapters.estate_account import account_of_connection_string
+from adapters.estate_account import account_name
 from adapters.folder_blobs import FolderBlobStore
 from adapters.folder_checks import FolderCheckStore
 from adapters.folder_heal_inbox import FolderHealInbox
@@ -22,14 +21,12 @@ from adapters.terraform_cli import TerraformOptions
 from adapters.terraform_environment import AzureStates, FolderStates
 from adapters.terraform_sign_in import OpenSignIn, by_itself
 from records.drift_ports import CheckStore, HealInbox, HealLedger, HealQueue, StackLeases
-from records.errors import SettingsError
 from records.plan_checks import CheckRunRow
 from records.policy_source import NoPolicy, PolicySource
 from records.ports import RunStore
 from records.resource_changes import ChangeHistory, NoChangeHistory
 
 _MIB: Final = 1024**2
-_BLOB_HOST: Final = ".blob."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +73,7 @@ def terraform_options(
         SettingsError: the settings do not tell the account of the states.
     """
     states = (
-        AzureStates(account_name=_account_name(settings), container=settings.states_container)
+        AzureStates(account_name=account_name(settings), container=settings.states_container)
         if estate_folder is None
         else FolderStates(root=estate_folder, container=settings.states_container)
     )
@@ -91,18 +88,3 @@ def terraform_options(
         plan_json_max_bytes=settings.plan_json_max_mib * _MIB,
         bundle_max_bytes=settings.bundle_max_mib * _MIB,
     )
-
-
-def _account_name(settings: Settings) -> str:
-    """As Terraform's backend wants it: without the rest of the host, which must therefore be storage's own."""
-    if settings.estate_account_url:
-        host = host_of(settings.estate_account_url) or ""
-        if _BLOB_HOST not in host:
-            raise SettingsError("ESTATE_ACCOUNT_URL: Terraform's backend needs the account's own blob endpoint")
-        return host.partition(".")[0]
-    if settings.estate_connection_string is None:
-        raise SettingsError("no estate: pass --estate DIR, or set ESTATE_ACCOUNT_URL (docs/configuration.md)")
-    name = account_of_connection_string(settings)
-    if name is None:
-        raise SettingsError("ESTATE_CONNECTION_STRING: it has no AccountName, which Terraform's backend needs")
-    return name

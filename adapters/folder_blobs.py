@@ -15,11 +15,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from adapters.account_urls import host_of
+from adapters.account_urls import plain_host
 from adapters.blob_store import BlobPart, BlobPlace
 from adapters.folder_writing import etag_of, on_disk, write_if_unchanged
 from records.errors import (
-    AccountNotAllowedError,
     BlobChangedError,
     BlobMissingError,
     ContainerMissingError,
@@ -75,10 +74,7 @@ class FolderBlobStore:
         """Another account's containers are under ``accounts/{host}``, so that two accounts' keys never meet."""
         base = self._root
         if account_url is not None:
-            host = host_of(account_url)
-            if host is None:
-                raise AccountNotAllowedError(container, "its account_url is no plain https URL of a host")
-            base = base / "accounts" / host
+            base = base / "accounts" / plain_host(account_url, place=container)
         folder = base / container
         with _blob_on_disk(container):
             is_the_estates_own = account_url is None

@@ -15,9 +15,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from adapters.account_urls import host_of
+from adapters.account_urls import plain_host
 from adapters.terraform_backend import AzurermBackend, LocalBackend
-from records.errors import AccountNotAllowedError, SettingsError
+from records.errors import SettingsError
 from records.registry import DEFAULT_WORKSPACE, StateLocation
 
 CLI_CONFIG_FILE: Final = "TF_CLI_CONFIG_FILE"
@@ -167,10 +167,7 @@ class AzureStates:
         """
         account, container = self.account_name, state.container or self.container
         if state.account_url is not None:
-            host = host_of(state.account_url)
-            if host is None:
-                raise AccountNotAllowedError(container, "its account_url is no plain https URL of a host")
-            account = host.partition(".")[0]
+            account = plain_host(state.account_url, place=container).partition(".")[0]
         workspace = _other_than_default(state.workspace)
         return BackendConfiguration(
             type="azurerm",
@@ -219,10 +216,7 @@ class FolderStates:
         root = self.root.absolute()
         if state.account_url is None:
             return root / container
-        host = host_of(state.account_url)
-        if host is None:
-            raise AccountNotAllowedError(container, "its account_url is no plain https URL of a host")
-        return root / "accounts" / host / container
+        return root / "accounts" / plain_host(state.account_url, place=container) / container
 
 
 def _other_than_default(workspace: str | None) -> str | None:
