@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from adapters.estate_account import account_name
 from adapters.folder_blobs import FolderBlobStore
@@ -25,8 +24,6 @@ from records.plan_checks import CheckRunRow
 from records.policy_source import NoPolicy, PolicySource
 from records.ports import RunStore
 from records.resource_changes import ChangeHistory, NoChangeHistory
-
-_MIB: Final = 1024**2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +82,6 @@ def terraform_options(
         also_passed=settings.tf_passed_variables or (),
         sign_in=sign_in,
         command_limit_seconds=settings.plan_limit_seconds,
-        plan_json_max_bytes=settings.plan_json_max_mib * _MIB,
-        bundle_max_bytes=settings.bundle_max_mib * _MIB,
+        plan_json_max_bytes=settings.plan_json_max_bytes,
+        bundle_max_bytes=settings.bundle_max_bytes,
     )

@@ -16,9 +16,8 @@ _PUBLIC_CLOUD_AND_SOVEREIGN: Final = (
     ".blob.core.usgovcloudapi.net",
     ".blob.core.chinacloudapi.cn",
 )
-
-
 _NCRONTAB_FIELDS: Final = 6
+_MIB: Final = 1024**2
 
 
 def _comma_separated(value: object) -> object:
@@ -161,6 +160,14 @@ class Settings(BaseSettings):
     queue_account_url: str | None = Field(
         default=None, description="Queue endpoint for heals; by default that of the results' account."
     )
+
+    @property
+    def bundle_max_bytes(self) -> int:
+        return self.bundle_max_mib * _MIB
+
+    @property
+    def plan_json_max_bytes(self) -> int:
+        return self.plan_json_max_mib * _MIB
 
     @field_validator("estate_account_url", "results_account_url", "queue_account_url")
     @classmethod

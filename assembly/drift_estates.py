@@ -5,7 +5,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
 
 from adapters.bootstrap import Estate, open_folder_estate
 from adapters.clock import utc_now
@@ -32,8 +31,6 @@ from recording.healed import HealedStackRecorder
 from records.drift_ports import HealTelemetry
 from records.ports import Clock
 
-_MIB: Final = 1024**2
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriftEstate:
@@ -58,7 +55,7 @@ class DriftEstate:
             judge=judge_of(self.estate, settings, clock=self.clock),
             records=self.estate.records,
             planner=TerraformCli(options),
-            bundle_max_bytes=settings.bundle_max_mib * _MIB,
+            bundle_max_bytes=settings.bundle_max_bytes,
             plan_limit_seconds=settings.plan_limit_seconds,
             clock=self.clock,
         )

@@ -21,7 +21,6 @@ from pins.render.sarif import render_sarif
 from pins.render.terminal import render_terminal
 
 EXAMPLE: Final = "Example: trueup pins stacks/ --library-file library.yaml --format sarif --output pins.sarif"
-_MIB: Final = 1024 * 1024
 
 
 class Format(StrEnum):
@@ -87,7 +86,7 @@ def pins(
                 asyncio.run(_deployed(estate, settings, market or [])) if reads_trackers else None,
                 LibraryPaths(repository=library, file=library_file),
                 fetched=fetched,
-                max_bundle_bytes=settings.bundle_max_mib * _MIB,
+                max_bundle_bytes=settings.bundle_max_bytes,
                 on_nothing_in=_tell_nothing_in,
             )
         _write(found, format_, file)

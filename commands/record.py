@@ -38,7 +38,6 @@ from records.tracker import Outcome
 EXAMPLE: Final = (
     "Example: trueup record --market de --stack network --bundle . --var-file de.tfvars --outcome succeeded"
 )
-_MIB: Final = 1024 * 1024
 _BUNDLE: Final = "What was deployed"
 _DEPLOY: Final = "The deploy"
 _PLACE: Final = "Where the state is"
@@ -163,9 +162,7 @@ def record(
     workspace = current_workspace() if bundle else None
     with working("packing the bundle"):
         packed = (
-            pack_bundle(bundle, variable_files=var_file or (), max_bytes=settings.bundle_max_mib * _MIB)
-            if bundle
-            else None
+            pack_bundle(bundle, variable_files=var_file or (), max_bytes=settings.bundle_max_bytes) if bundle else None
         )
     for warning in packed.warnings if packed else ():
         Console(stderr=True, highlight=False).print(f"trueup: {warning}", style="yellow", markup=False, soft_wrap=True)
