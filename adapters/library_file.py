@@ -6,11 +6,10 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from adapters.bundle_unpacking import shown
-from adapters.policy_file import read_policy_yaml
+from adapters.marked_yaml import read_marked_yaml
 from pins.library import LibraryFile, package_at
 from records.errors import ConfigurationError
-from records.policy_source import BrokenYaml, MarkedValues
-from records.policy_source import Path as FieldPath
+from records.policy_source import BrokenYaml, line_of
 
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 _Type = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*_[a-z0-9_]+$", max_length=256)]
@@ -34,7 +33,7 @@ def read_library_file(path: Path) -> LibraryFile:
         raise ConfigurationError(
             f"{shown(path)}: it cannot be read ({error.strerror}). Give the library's file with --library-file."
         ) from None
-    values = read_policy_yaml(content)
+    values = read_marked_yaml(content)
     if isinstance(values, BrokenYaml):
         raise _wrong(path, values.line, values.message)
     try:
@@ -43,10 +42,10 @@ def read_library_file(path: Path) -> LibraryFile:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         loc = tuple(step for step in first["loc"] if step != "[key]")
         field = ".".join(map(str, loc))
-        raise _wrong(path, _line(values, loc), f"{field}: {first['msg']}".removeprefix(": ")) from None
+        raise _wrong(path, line_of(loc, values.lines), f"{field}: {first['msg']}".removeprefix(": ")) from None
     for index, source in enumerate(document.sources):
         if package_at(source) is None:
-            line = _line(values, ("sources", index))
+            line = line_of(("sources", index), values.lines)
             raise _wrong(path, line, f"sources.{index}: it is no address of a git repository")
     owners: dict[str, tuple[str, ...]] = {}
     for module, types in sorted(document.modules.items()):
@@ -57,12 +56,6 @@ def read_library_file(path: Path) -> LibraryFile:
         sources=tuple(document.sources),
         folders=tuple(folder.strip("/").removeprefix("./") for folder in document.folders),
     )
-
-
-def _line(values: MarkedValues, path: FieldPath) -> int | None:
-    """Of the field, else of what it is in."""
-    known = (values.lines.get(path[:length]) for length in range(len(path), -1, -1))
-    return next((line for line in known if line), None)
 
 
 def _wrong(path: Path, line: int | None, message: str) -> ConfigurationError:

@@ -1,6 +1,6 @@
-"""The policy file's YAML as plain values, with the line on which each of them stands.
+"""YAML as plain values, with the line on which each of them stands: of the policy, and of the library's file.
 
-A policy needs a small part of YAML, so only that part is read: mappings, lists, and scalars as YAML 1.2's core schema reads
+They need a small part of YAML, so only that part is read: mappings, lists, and scalars as YAML 1.2's core schema reads
 them. In YAML 1.1, which PyYAML follows by itself, the market ``no`` would be false and the mode ``on`` true.
 """
 
@@ -28,7 +28,7 @@ class _RefusedError(Exception):
         self.line = line
 
 
-def read_policy_yaml(content: bytes) -> MarkedValues | BrokenYaml:
+def read_marked_yaml(content: bytes) -> MarkedValues | BrokenYaml:
     """The values in these bytes. A file that is there and says nothing is broken: it may have been cut off."""
     if len(content) > MAX_BYTES:
         return BrokenYaml(message=f"is larger than {MAX_BYTES // 1024} KiB")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from adapters.blob_store import BlobPlace, BlobStore
-from adapters.policy_file import MAX_BYTES, read_policy_yaml
+from adapters.marked_yaml import MAX_BYTES, read_marked_yaml
 from records.errors import BlobMissingError, ContainerMissingError, StoreError
 from records.policy_source import POLICY_BLOB, BrokenYaml, MarkedValues, NoPolicy, UnreadPolicy
 from records.store_faults import told
@@ -47,7 +47,7 @@ class BlobPolicySource:
             return NoPolicy() if isinstance(error, BlobMissingError) else self._without_its_container
         except StoreError as error:
             return UnreadPolicy(f"The policy cannot be read: {told(error)}")
-        return read_policy_yaml(part.content)
+        return read_marked_yaml(part.content)
 
 
 def _read_file(path: Path) -> MarkedValues | BrokenYaml | UnreadPolicy:
@@ -59,4 +59,4 @@ def _read_file(path: Path) -> MarkedValues | BrokenYaml | UnreadPolicy:
         return UnreadPolicy(
             f"The policy cannot be read: {path}: {why}. Correct POLICY_FILE, or put the policy where it says."
         )
-    return replace(read_policy_yaml(content), name=str(path))
+    return replace(read_marked_yaml(content), name=str(path))

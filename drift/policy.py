@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from drift.freeze import open_until, parse_cron, parse_duration
 from drift.policy_rules import NameGlobs, Rule, TextGlobs, TypeGlobs, Why, matches_any
 from records.heals import HealMode
-from records.policy_source import POLICY_BLOB, Path
+from records.policy_source import POLICY_BLOB, Path, line_of
 
 _STRICT: Final = ConfigDict(frozen=True, extra="forbid")
 _REWORDED: Final = {
@@ -171,7 +171,7 @@ def parse_policy(values: object, lines: Mapping[Path, int], *, name: str = POLIC
         faults = [
             PolicyFault(
                 message=_REWORDED.get(detail["type"], detail["msg"].removeprefix(_PYDANTICS_PREFIX)),
-                line=_line_of(detail["loc"], lines),
+                line=line_of(detail["loc"], lines),
                 field=_spelt(detail["loc"]) or None,
             )
             for detail in details
@@ -201,11 +201,6 @@ def under_settings(policy: Policy, *, mode: HealMode | None, limits: Limits) -> 
             "heal_mode_by_market": by_market,
         }
     )
-
-
-def _line_of(path: Sequence[str | int], lines: Mapping[Path, int]) -> int | None:
-    prefixes = (tuple(path[:length]) for length in range(len(path), -1, -1))
-    return next((lines[prefix] for prefix in prefixes if prefix in lines), None)
 
 
 def _spelt(path: Sequence[str | int]) -> str:

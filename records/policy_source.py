@@ -1,6 +1,6 @@
 """Where the policy comes from: the port, and its text as plain values with the line on which each stands."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
@@ -20,6 +20,12 @@ class MarkedValues:
     values: PlainValue
     lines: Mapping[Path, int]
     name: str = POLICY_BLOB
+
+
+def line_of(path: Sequence[str | int], lines: Mapping[Path, int]) -> int | None:
+    """Of the field or item, else of what it is in."""
+    paths = (tuple(path[:length]) for length in range(len(path), -1, -1))
+    return next((lines[one] for one in paths if one in lines), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from adapters.azure_checks import SKETCHES_PARTITION
-from adapters.policy_file import read_policy_yaml
+from adapters.marked_yaml import read_marked_yaml
 from adapters.settings import Settings
 from adapters.table_names import (
     HEAL_LEVERS_TABLE,
@@ -166,7 +166,7 @@ class TestTheExampleOfAPolicy:
         return str(text)
 
     def policy(self) -> Policy:
-        marked = read_policy_yaml(self.text().encode())
+        marked = read_marked_yaml(self.text().encode())
         assert isinstance(marked, MarkedValues), marked
         policy = parse_policy(marked.values, marked.lines)
         assert isinstance(policy, Policy), policy
@@ -174,7 +174,7 @@ class TestTheExampleOfAPolicy:
 
     def test_is_valid_and_a_misspelt_one_is_not(self) -> None:
         self.policy()
-        marked = read_policy_yaml(self.text().replace("heal_mode:", "heel_mode:").encode())
+        marked = read_marked_yaml(self.text().replace("heal_mode:", "heel_mode:").encode())
         assert isinstance(marked, MarkedValues)
         assert not isinstance(parse_policy(marked.values, marked.lines), Policy)
 

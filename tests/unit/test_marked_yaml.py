@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.policy_file import MAX_BYTES, read_policy_yaml
+from adapters.marked_yaml import MAX_BYTES, read_marked_yaml
 from drift.policy import InvalidPolicy, Policy, parse_policy
 from records.heals import HealMode
 from records.policy_source import BrokenYaml, MarkedValues
@@ -30,7 +30,7 @@ limits: {heal_max_resources: 5}
 
 
 def read(text: str) -> MarkedValues:
-    marked = read_policy_yaml(text.encode())
+    marked = read_marked_yaml(text.encode())
     assert isinstance(marked, MarkedValues), marked
     return marked
 
@@ -120,22 +120,22 @@ def test_every_field_and_item_has_its_line() -> None:
     ],
 )
 def test_what_is_refused(text: str, line: int, words: str) -> None:
-    broken = read_policy_yaml(text.encode())
+    broken = read_marked_yaml(text.encode())
     assert isinstance(broken, BrokenYaml)
     assert broken.line == line
     assert words in broken.message
 
 
 def test_bytes_that_are_no_text_are_refused() -> None:
-    assert read_policy_yaml(b"a: 1\nb: \xff\n") == BrokenYaml(message="is not UTF-8", line=2)
-    assert isinstance(read_policy_yaml("a: 1".encode("utf-16")), BrokenYaml)
-    assert read_policy_yaml(b"#" * (MAX_BYTES + 1)) == BrokenYaml(message="is larger than 256 KiB")
+    assert read_marked_yaml(b"a: 1\nb: \xff\n") == BrokenYaml(message="is not UTF-8", line=2)
+    assert isinstance(read_marked_yaml("a: 1".encode("utf-16")), BrokenYaml)
+    assert read_marked_yaml(b"#" * (MAX_BYTES + 1)) == BrokenYaml(message="is larger than 256 KiB")
     assert read("\ufeffa: 1").values == {"a": 1}
 
 
 @given(st.one_of(st.binary(max_size=60), st.text("ab:-[]{},&*!|>'\"#%@?~ \n\t", max_size=60).map(str.encode)))
 def test_no_bytes_raise(content: bytes) -> None:
-    assert isinstance(read_policy_yaml(content), MarkedValues | BrokenYaml)
+    assert isinstance(read_marked_yaml(content), MarkedValues | BrokenYaml)
 
 
 @given(

@@ -7,7 +7,7 @@ import pytest
 
 from adapters.blob_store import BlobPlace
 from adapters.folder_blobs import FolderBlobStore
-from adapters.policy_file import MAX_BYTES
+from adapters.marked_yaml import MAX_BYTES
 from adapters.policy_source import BlobPolicySource
 from records.errors import (
     AccessDeniedError,
