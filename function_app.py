@@ -6,9 +6,10 @@ from typing import TypeVar
 import azure.durable_functions as df
 import azure.functions as func
 
-from adapters.bootstrap import OpenedOnce, spare_the_collector
 from adapters.clock import utc_now
 from adapters.durable_engine import DurableEngine
+from adapters.opened_once import OpenedOnce
+from adapters.process import spare_the_collector
 from adapters.settings import load_settings
 from adapters.telemetry import configure_watchers, invocation_span
 from answering.answers import Answer, answered

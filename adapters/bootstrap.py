@@ -1,14 +1,9 @@
 """Opens an estate: the adapters that fit where its records are, closed again at the end."""
 
-import asyncio
-import gc
-import os
-import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Generic, TypeVar
 
 from adapters.folder_blobs import FolderBlobStore
 from adapters.folder_pins import FolderPinStore
@@ -34,8 +29,6 @@ from records.ports import (
 from records.report import MarketOutcome
 from records.runs import RunRow
 
-_OBJECTS_BETWEEN_COLLECTIONS: Final = 10_000
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estate:
@@ -49,44 +42,6 @@ class Estate:
     pins: PinStore
     work: WorkStore[MarketOutcome] | None = None
     """Where runs that are spread over machines keep what they have to do; None on disk, where there are none."""
-
-
-Opened = TypeVar("Opened")
-
-
-class OpenedOnce(Generic[Opened]):
-    """What a process opens at its first use and keeps open: a Functions worker is not told when it ends."""
-
-    def __init__(self, opening: Callable[[], AbstractAsyncContextManager[Opened]]) -> None:
-        self._opening = opening
-        self._lock = asyncio.Lock()
-        self._stack = AsyncExitStack()
-        self._opened: list[Opened] = []
-
-    async def __call__(self) -> Opened:
-        async with self._lock:
-            if not self._opened:
-                self._opened.append(await self._stack.enter_async_context(self._opening()))
-            return self._opened[0]
-
-    async def close(self) -> None:
-        """Closes it; the next use opens it anew."""
-        self._opened.clear()
-        await self._stack.aclose()
-
-
-def spare_the_collector() -> None:
-    """Has Python look for garbage less often: a request through the SDK makes some thousand objects, few of them cycles.
-
-    Takes a tenth off a run's processor time for some 5 MB of memory (measured with ``make bench``).
-    """
-    gc.freeze()
-    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
-
-
-def discard_stdout() -> None:
-    """After whoever reads the output has read enough of it: Python would try to flush the rest as it ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @asynccontextmanager

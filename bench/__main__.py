@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from adapters.bootstrap import spare_the_collector
+from adapters.process import spare_the_collector
 from bench import classifying, pins, plan_checks
 from bench.bundling import Packed, make_root_module, measure
 from bench.estates import BenchEstate

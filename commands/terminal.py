@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from adapters.bootstrap import discard_stdout, spare_the_collector
+from adapters.process import discard_stdout, spare_the_collector
 from commands import (
     accept,
     adopt,
