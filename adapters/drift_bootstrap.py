@@ -17,8 +17,8 @@ from adapters.policy_source import BlobPolicySource
 from adapters.settings import Settings
 from adapters.table_names import PLAN_CHECK_RUNS_TABLE
 from adapters.terraform_cli import TerraformOptions
-from adapters.terraform_environment import AzureStates, FolderStates
 from adapters.terraform_sign_in import OpenSignIn, by_itself
+from adapters.terraform_states import AzureStates, FolderStates
 from records.drift_ports import CheckStore, HealInbox, HealLedger, HealQueue, StackLeases
 from records.plan_checks import CheckRunRow
 from records.policy_source import NoPolicy, PolicySource

@@ -13,17 +13,11 @@ from adapters.private_folder import PrivateFolder, private_folder, remove_leftov
 from adapters.provider_cache import link_providers, share_providers
 from adapters.terraform_backend import read_backend
 from adapters.terraform_diagnostics import read_diagnostics, values_of_variables
-from adapters.terraform_environment import (
-    AzureStates,
-    BackendConfiguration,
-    FolderStates,
-    own_environment,
-    secrets_of,
-    terraform_environment,
-)
+from adapters.terraform_environment import own_environment, secrets_of, terraform_environment
 from adapters.terraform_process import Limits, in_thread, run_to_end, why_no_answer
 from adapters.terraform_program import startable_program
 from adapters.terraform_sign_in import OpenSignIn, SignIn, by_itself
+from adapters.terraform_states import AzureStates, BackendConfiguration, FolderStates
 from adapters.work_folder import no_folder, work_folder
 from records.errors import BundleError, SettingsError
 from records.registry import StateLocation

@@ -1,24 +1,19 @@
-"""What Terraform is told: where the state is, and of this process's environment what it needs by name.
+"""What Terraform gets of this process's environment: what it needs by name.
 
-A backend block of ours, in an override file, takes the place of whatever block the bundle has, and of that block's settings:
-how to sign in, the cloud's name and whether to snapshot come from ARM_* variables, and are those of whoever plans.
+How its backend signs in, the cloud's name and whether to snapshot come from ARM_* variables, and are those of whoever plans.
 
-Sources: hashicorp/terraform ``website/docs/language/files/override.mdx``, ``website/docs/cli/config/environment-variables.mdx``
-and ``internal/backend/remote-state/azure/backend.go``; the azurerm provider's guides on authentication; OpenTofu's
+Sources: hashicorp/terraform ``website/docs/cli/config/environment-variables.mdx`` and
+``internal/backend/remote-state/azure/backend.go``; the azurerm provider's guides on authentication; OpenTofu's
 ``website/docs/cli/config/environment-variables.mdx``.
 """
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from adapters.account_urls import plain_host
-from adapters.terraform_backend import AzurermBackend, LocalBackend
 from records.errors import SettingsError
-from records.registry import DEFAULT_WORKSPACE, StateLocation
 
 CLI_CONFIG_FILE: Final = "TF_CLI_CONFIG_FILE"
 
@@ -51,7 +46,6 @@ _NEVER: Final = (
 _SECRET_WORDS: Final = ("SECRET", "KEY", "TOKEN", "PASSWORD", "CERTIFICATE", "HEADER", "ENCRYPTION")
 _SHORTEST_SECRET: Final = 4
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
-_STATE_FILE: Final = "terraform.tfstate"
 
 
 def terraform_environment(
@@ -142,82 +136,3 @@ def _has_a_password(value: str) -> bool:
 def own_environment() -> Mapping[str, str]:
     """This process's, as it is now."""
     return dict(os.environ)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BackendConfiguration:
-    """``as_read`` is what may be read of it once `init` set it up; ``workspace`` is None for the default one."""
-
-    type: str
-    settings: Mapping[str, str]
-    workspace: str | None
-    as_read: tuple[AzurermBackend | LocalBackend, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AzureStates:
-    """States in Azure: the account and container of those whose location names no other."""
-
-    account_name: str
-    container: str
-
-    def backend_of(self, state: StateLocation, *, workspaces: Path) -> BackendConfiguration:  # noqa: ARG002 (those of a folder need it)
-        """Raises:
-        AccountNotAllowedError: the account's URL has no host.
-        """
-        account, container = self.account_name, state.container or self.container
-        if state.account_url is not None:
-            account = plain_host(state.account_url, place=container).partition(".")[0]
-        workspace = _other_than_default(state.workspace)
-        return BackendConfiguration(
-            type="azurerm",
-            settings={"storage_account_name": account, "container_name": container, "key": state.key},
-            workspace=workspace,
-            as_read=tuple(
-                AzurermBackend(storage_account_name=account, container=container, key=state.key, workspace=found)
-                for found in {workspace, None}
-            ),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FolderStates:
-    """States of an estate on disk, where `adapters.folder_blobs` has them."""
-
-    root: Path
-    container: str
-
-    def backend_of(self, state: StateLocation, *, workspaces: Path) -> BackendConfiguration:
-        """The file itself; for a workspace a link to it, where the local backend looks for one of that name.
-
-        Raises:
-            AccountNotAllowedError: the account's URL has no host.
-        """
-        file = self._container(state) / state.blob
-        workspace = _other_than_default(state.workspace)
-        if workspace is None:
-            settings = {"path": str(file)}
-            return BackendConfiguration(
-                type="local", settings=settings, workspace=None, as_read=(LocalBackend(path=file),)
-            )
-        link = workspaces / workspace / _STATE_FILE
-        link.parent.mkdir(parents=True)
-        link.symlink_to(file)
-        unused = workspaces / _STATE_FILE
-        return BackendConfiguration(
-            type="local",
-            settings={"path": str(unused), "workspace_dir": str(workspaces)},
-            workspace=workspace,
-            as_read=(LocalBackend(path=link), LocalBackend(path=unused)),
-        )
-
-    def _container(self, state: StateLocation) -> Path:
-        container = state.container or self.container
-        root = self.root.absolute()
-        if state.account_url is None:
-            return root / container
-        return root / "accounts" / plain_host(state.account_url, place=container) / container
-
-
-def _other_than_default(workspace: str | None) -> str | None:
-    return None if workspace == DEFAULT_WORKSPACE else workspace

@@ -25,7 +25,7 @@ from adapters.azure_retries import BlobRetryPolicy
 from adapters.clock import utc_now
 from adapters.record_reader import BlobRecordReader
 from adapters.terraform_cli import TerraformCli, TerraformOptions
-from adapters.terraform_environment import AzureStates
+from adapters.terraform_states import AzureStates
 from bench.reconciling import LIMITS
 from bench.requests import Account, Recording, RecordingTransport
 from drift.observing import StackObserver

@@ -11,7 +11,7 @@ import pytest
 from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 
 from adapters.terraform_cli import TerraformCli, TerraformOptions
-from adapters.terraform_environment import FolderStates
+from adapters.terraform_states import FolderStates
 from tests.orchestration.plan_check_world import CheckWorld, open_check_world
 from tests.orchestration.test_telemetry import Watched, installed
 from tests.terraform.checked_estate import data, rule

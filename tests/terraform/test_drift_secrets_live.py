@@ -18,7 +18,7 @@ import pytest
 from adapters.clock import utc_now
 from adapters.settings import load_settings
 from adapters.terraform_cli import TerraformCli, TerraformOptions
-from adapters.terraform_environment import FolderStates
+from adapters.terraform_states import FolderStates
 from assembly.estates import open_judged_estate
 from drift.observing import StackObserver
 from records.plan_checks import CheckReport, StackObservation

@@ -11,7 +11,7 @@ import pytest
 
 from adapters.bundle_zip import pack_bundle
 from adapters.terraform_cli import TerraformCli, TerraformOptions
-from adapters.terraform_environment import FolderStates
+from adapters.terraform_states import FolderStates
 from records.registry import StateLocation
 from records.terraform import NoAnswer, Step
 from records.tracker import Bundle

@@ -19,8 +19,9 @@ import pytest
 from adapters.azure_retries import RetryLimits
 from adapters.managed_identity import sign_in_of
 from adapters.terraform_cli import TerraformCli, TerraformOptions
-from adapters.terraform_environment import AzureStates, own_environment
+from adapters.terraform_environment import own_environment
 from adapters.terraform_sign_in import SignIn
+from adapters.terraform_states import AzureStates
 from records.registry import StateLocation
 from records.terraform import Applied, Cause, DeployedRoot, MadePlan, NoAnswer, Step
 from tests.terraform.checked_estate import CheckedEstate, checked_estate, rule

@@ -20,7 +20,7 @@ import pytest
 
 from adapters.bundle_zip import pack_bundle
 from adapters.terraform_cli import TerraformCli, TerraformOptions
-from adapters.terraform_environment import AzureStates, FolderStates
+from adapters.terraform_states import AzureStates, FolderStates
 from records.errors import BundleError, SettingsError
 from records.registry import StateLocation
 from records.terraform import Applied, Cause, DiagnosticSeverity, MadePlan, NoAnswer, Step

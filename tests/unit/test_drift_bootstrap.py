@@ -15,7 +15,7 @@ from adapters.azure_heal_queue import AzureHealQueue
 from adapters.drift_bootstrap import open_folder_drift_stores, terraform_options
 from adapters.folder_checks import FolderCheckStore
 from adapters.settings import Settings, load_settings
-from adapters.terraform_environment import AzureStates, FolderStates
+from adapters.terraform_states import AzureStates, FolderStates
 from drift.policy import Limits, Policy
 from records.errors import SettingsError
 from records.heals import HealMode

@@ -10,7 +10,7 @@ import pytest
 
 from adapters import terraform_cli
 from adapters.terraform_cli import TerraformCli, TerraformOptions
-from adapters.terraform_environment import FolderStates
+from adapters.terraform_states import FolderStates
 from records.errors import BundleError, SettingsError, TrueupError
 from records.registry import StateLocation
 from records.tracker import Bundle
