@@ -8,10 +8,11 @@ import azure.functions as func
 
 from adapters.clock import utc_now
 from adapters.durable_engine import DurableEngine
+from adapters.invocation_spans import invocation_span
 from adapters.opened_once import OpenedOnce
 from adapters.process import spare_the_collector
 from adapters.settings import load_settings
-from adapters.telemetry import configure_watchers, invocation_span
+from adapters.telemetry import configure_watchers
 from answering.answers import Answer, answered
 from assembly.services import open_check_service, open_heal_service, open_service
 from drift.service import checking as plan_checking

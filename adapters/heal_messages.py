@@ -1,4 +1,4 @@
-"""A heal job as the bytes that the queue carries and the ledger keeps: compact JSON."""
+"""A heal job as the bytes that the queue carries: compact JSON."""
 
 from records.errors import StoreUnavailableError
 from records.heals import MESSAGE_MAX_BYTES, QUEUE, HealJob

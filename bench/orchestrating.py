@@ -16,7 +16,7 @@ from typing import Final
 from adapters.blob_store import BlobPlace
 from adapters.outcome_spool import OutcomeSpool
 from adapters.record_reader import BlobRecordReader, Containers
-from adapters.telemetry import NoTelemetry
+from adapters.run_telemetry import NoRunTelemetry
 from reconcile.market import Rules
 from reconcile.service.schedule import FiredSchedule
 from reconcile.service.service import Service
@@ -93,7 +93,7 @@ async def simulate(markets: Iterable[str], *, width: int) -> Simulation:
         work=MemoryMarketWorkStore(),
         pins=MemoryPinStore(),
         reports=CountedReports(),
-        telemetry=NoTelemetry(),
+        telemetry=NoRunTelemetry(),
         new_spool=OutcomeSpool,
         rules=Rules(in_flight_minutes=60, reread_delay_seconds=0, retention_days=400),
         schedule=FiredSchedule(),

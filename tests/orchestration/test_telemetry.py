@@ -34,8 +34,9 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from adapters.run_telemetry import NoRunTelemetry, OpenTelemetryOfRuns
 from adapters.settings import load_settings
-from adapters.telemetry import NoTelemetry, OpenTelemetry, configure_watchers
+from adapters.telemetry import configure_watchers
 from records.report import Report
 from records.runs import WHOLE_SCOPE, RunRow, Trigger
 from records.verdicts import NEEDS_NOBODY
@@ -394,16 +395,16 @@ class TestWithoutAWatcher:
     @pytest.mark.parametrize(
         ("environment", "telemetry", "warnings", "is_imported"),
         [
-            pytest.param({}, "NoTelemetry", [], False, id="nowhere to send it"),
+            pytest.param({}, "NoRunTelemetry", [], False, id="nowhere to send it"),
             pytest.param(
                 {STRING: f"InstrumentationKey={CANARY}"},
-                "NoTelemetry",
+                "NoRunTelemetry",
                 ["no telemetry: Azure Monitor cannot be configured (ValueError)"],
                 True,
                 id="a malformed connection string",
             ),
             pytest.param(
-                {STRING: CANARY, BY_THE_WORKER: "true"}, "OpenTelemetry", [], False, id="the worker's pipeline"
+                {STRING: CANARY, BY_THE_WORKER: "true"}, "OpenTelemetryOfRuns", [], False, id="the worker's pipeline"
             ),
         ],
     )
@@ -428,7 +429,7 @@ class TestWithoutAWatcher:
         monkeypatch.setitem(sys.modules, "azure.monitor.opentelemetry", distribution)
         monkeypatch.setenv(STRING, "InstrumentationKey=key")
         monkeypatch.setenv(BY_THE_WORKER, str(is_the_worker_s))
-        assert isinstance(configure_watchers(load_settings()).runs, OpenTelemetry)
+        assert isinstance(configure_watchers(load_settings()).runs, OpenTelemetryOfRuns)
         options = {"connection_string": "InstrumentationKey=key", "enable_live_metrics": False}
         assert asked == ([] if is_the_worker_s else [options])
 
@@ -459,7 +460,7 @@ class TestWithoutAWatcher:
         events = logging.Logger("events")
         events.addHandler(BreakingHandler())
         row = row_of(drifts(1))
-        await OpenTelemetry(events=events).run_ended(row=row, report=drifts(1))
+        await OpenTelemetryOfRuns(events=events).run_ended(row=row, report=drifts(1))
         assert caplog.messages == [f"telemetry of run {row.run_id} is not whole: RuntimeError"]
 
     async def test_what_does_not_take_it_is_waited_for_no_longer_than_the_limit(
@@ -472,7 +473,7 @@ class TestWithoutAWatcher:
         )
         told = drifts(5_000)
         row, started = row_of(told), time.monotonic()
-        await OpenTelemetry(events=logging.Logger("events")).run_ended(row=row, report=told)
+        await OpenTelemetryOfRuns(events=logging.Logger("events")).run_ended(row=row, report=told)
         # Once while it tells, and once at its end: not for each thousand of events.
         assert 1.0 <= time.monotonic() - started < 2.5
         released.set()
@@ -489,12 +490,12 @@ class TestWithoutAWatcher:
         monkeypatch.setattr(watched.logs, "export", export_slowly)
         queue = BatchLogRecordProcessor(watched.logs, max_queue_size=1_024, max_export_batch_size=1_024)
         with installed(monkeypatch, watched.reader, queue, watched.spans):
-            await OpenTelemetry().run_ended(row=row_of(drifts(1)), report=drifts(4_000))
+            await OpenTelemetryOfRuns().run_ended(row=row_of(drifts(1)), report=drifts(4_000))
             told = [event[EVENT_NAME] for event in watched.events()]
         assert told == ["trueup.disagreement"] * 4_000 + ["trueup.run"]
 
     async def test_no_telemetry_says_nothing(self, caplog: pytest.LogCaptureFixture) -> None:
-        await NoTelemetry().run_ended(row=row_of(drifts(1)), report=drifts(1))
+        await NoRunTelemetry().run_ended(row=row_of(drifts(1)), report=drifts(1))
         assert caplog.messages == []
 
 

@@ -29,8 +29,9 @@ from opentelemetry.sdk.metrics.export import (
 from adapters import telemetry_names
 from adapters.check_telemetry import NoCheckTelemetry, OpenTelemetryOfChecks
 from adapters.heal_telemetry import NoHealTelemetry, OpenTelemetryOfHeals
+from adapters.run_telemetry import NoRunTelemetry, OpenTelemetryOfRuns
 from adapters.settings import Settings
-from adapters.telemetry import NoTelemetry, OpenTelemetry, configure_watchers
+from adapters.telemetry import configure_watchers
 from records.faults import FaultCode, RecordKind
 from records.findings import AttributeChange, Finding, FindingKind
 from records.plan_checks import CheckRunRow, Decision, HoldReason, StackCheck
@@ -544,8 +545,10 @@ class TestThatItCostsNothing:
 @pytest.mark.parametrize(
     ("is_the_worker_s", "watched"),
     [
-        pytest.param(True, (OpenTelemetry, OpenTelemetryOfChecks, OpenTelemetryOfHeals), id="the worker's pipeline"),
-        pytest.param(False, (NoTelemetry, NoCheckTelemetry, NoHealTelemetry), id="nowhere to send it"),
+        pytest.param(
+            True, (OpenTelemetryOfRuns, OpenTelemetryOfChecks, OpenTelemetryOfHeals), id="the worker's pipeline"
+        ),
+        pytest.param(False, (NoRunTelemetry, NoCheckTelemetry, NoHealTelemetry), id="nowhere to send it"),
     ],
 )
 def test_all_are_watched_or_none(
