@@ -15,7 +15,7 @@ from adapters.azure_tables import REPLACE, ROWS_PER_TRANSACTION, TABLE_MISSING, 
 from adapters.table_keys import HISTORY, starting_with
 
 WRITTEN_BY_ANOTHER: Final = frozenset({"UpdateConditionNotSatisfied", "EntityAlreadyExists", "ResourceNotFound"})
-"""What storage says where the row is not the one, or is there although none was, that `in_place_of` is of."""
+"""What storage says of a row that is not the one that was to be replaced, is gone, or is there where none was to be."""
 _ABSENT: Final = frozenset({"ResourceNotFound", "EntityNotFound", TABLE_MISSING})
 _PARTITION: Final = "PartitionKey eq @partition"
 _RANGE: Final = f"{_PARTITION} and RowKey ge @first and RowKey lt @end"
@@ -59,7 +59,7 @@ def rows_between(
 
 
 async def delete_history(table: TableClient, partition: str, *, started_before: datetime) -> None:
-    """Removes the rows of runs that started before, but for the latest."""
+    """Removes the history of runs that started before; a stack's latest is a row of its own, and stays."""
     first, end = starting_with(HISTORY)
     rows = table.query_entities(
         f"{_RANGE} and run_started_at lt @cutoff",

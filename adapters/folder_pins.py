@@ -27,8 +27,6 @@ class FolderPinStore:
 
     def _remove(self, run_id: str) -> None:
         with on_disk(PINS_TABLE):
-            for file in self._files(run_id):
-                file.unlink(missing_ok=True)
-
-    def _files(self, run_id: str) -> list[Path]:
-        return [file for file in newest_files(self._folder) if file.stem.partition("-")[2] == run_id]
+            for file in newest_files(self._folder):
+                if file.stem.partition("-")[2] == run_id:
+                    file.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What Terraform is told: the variables that go through, and where the state is."""
+"""Which variables Terraform gets."""
 
 from collections.abc import Mapping
 from pathlib import Path
