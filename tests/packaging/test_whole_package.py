@@ -38,7 +38,7 @@ sys.path += [str(app), str(app / ".python_packages/lib/site-packages")]
 import function_app
 from adapters.settings import load_settings
 from adapters.terraform_cli import TerraformCli, TerraformOptions
-from adapters.terraform_states import (FolderStates)
+from adapters.terraform_states import FolderStates
 from records.tracker import parse_tracker
 
 settings = load_settings()

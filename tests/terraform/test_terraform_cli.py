@@ -51,7 +51,7 @@ APPLIES_IN_A_PROCESS = """
 import asyncio, json, sys
 from pathlib import Path
 from adapters.terraform_cli import TerraformCli, TerraformOptions
-from adapters.terraform_environment import FolderStates
+from adapters.terraform_states import FolderStates
 from records.registry import StateLocation
 from records.tracker import Bundle
 async def main(told):
