@@ -92,7 +92,8 @@ class FolderBlobStore:
     def _read(self, place: BlobPlace, start_byte: int, length_bytes: int, if_match: str | None) -> BlobPart:
         path = self._container(place.container, place.account_url) / place.name
         with _blob_on_disk(place):
-            if path.exists() and not path.is_file() and not path.is_dir():
+            if os.path.lexists(path) and not path.is_file() and not path.is_dir():
+                # A link to nothing is there: only what is absent may count as absent.
                 raise StoreUnavailableError(str(place), "it is no regular file")
             for _ in range(_READ_ATTEMPTS):
                 with path.open("rb") as file:
