@@ -10,6 +10,7 @@ from rich.text import Text
 
 from reconcile.render.ordering import by_how_much, headline, most_urgent_first
 from reconcile.render.pins import SAID, loose_of, moved_of, use_of, version_of
+from reconcile.render.terminal_rows import Cells, Row, Rows
 from records.module_pins import PinSummary
 from records.report import WHOLE_ESTATE, Problem, Report
 from records.results import StackResult
@@ -41,7 +42,7 @@ def _parts(report: Report) -> Iterator[RenderableType]:
         yield from map(_problem, summary.problems)
     if urgent:
         yield Text("\nNeeds a person", style="underline")
-        yield from _disagreements(urgent, summary.started_at)
+        yield Rows([_row(result, summary.started_at) for result in urgent])
     if summary.unregistered_states:
         yield Text("\nStates that no registry entry names", style="underline")
         yield from (Text(f"  {visible(name)}") for name in summary.unregistered_states)
@@ -77,25 +78,17 @@ def _problem(problem: Problem) -> RenderableType:
     )
 
 
-def _disagreements(urgent: list[StackResult], started_at: datetime) -> Iterator[RenderableType]:
-    """One line a result, its cells in columns, with what is wrong and what to do below it."""
-    lines = [_cells(result, started_at) for result in urgent]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for result, line in zip(urgent, lines, strict=True):
-        cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
-        style = _STYLES[result.severity]
-        text = Text.assemble((cells[0], style), "  ", (cells[1], "bold"), "  ", (cells[2], style), no_wrap=True)
-        text.append("  " + "  ".join(cells[3:]))
-        text.rstrip()
-        yield text
-        yield _indented(visible(result.summary), result.remedy)
-
-
-def _cells(result: StackResult, started_at: datetime) -> tuple[str, ...]:
-    odd = "" if result.odd_one_out is OddOneOut.NONE else result.odd_one_out.value
-    stack = f"{result.market}/{result.stack}"
-    off_by = "" if result.verdict is Verdict.RECORDS_SPLIT else by_how_much(result)
-    return (result.severity.value, stack, result.verdict.value, odd, off_by, _for_how_long(result, started_at))
+def _row(result: StackResult, started_at: datetime) -> Row:
+    """What is known of a result in a line, with what is wrong and what to do below it."""
+    cells = Cells(
+        severity=result.severity.value,
+        stack=f"{result.market}/{result.stack}",
+        verdict=result.verdict.value,
+        odd_one_out="" if result.odd_one_out is OddOneOut.NONE else result.odd_one_out.value,
+        by_how_much="" if result.verdict is Verdict.RECORDS_SPLIT else by_how_much(result),
+        since=_for_how_long(result, started_at),
+    )
+    return Row(cells, _STYLES[result.severity], _indented(visible(result.summary), result.remedy))
 
 
 def _for_how_long(result: StackResult, started_at: datetime) -> str:
