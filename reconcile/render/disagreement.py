@@ -1,4 +1,4 @@
-"""What is told of one stack that needs a person: the facts about it, and its three records side by side."""
+"""What is told of one stack: the facts about it, and its three records side by side."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -8,6 +8,7 @@ from reconcile.render.formats import age, words
 from reconcile.render.ordering import by_how_much, compared_with
 from records.faults import Fault
 from records.locks import Lock
+from records.report import RunSummary
 from records.results import StackResult
 from records.spelling import to_the_minute, to_the_second
 from records.verdicts import OddOneOut, Tier
@@ -46,15 +47,15 @@ class RecordRow:
     differs: bool = False
 
 
-def facts_of(result: StackResult, *, run_started_at: datetime) -> list[Fact]:
+def facts_of(result: StackResult, *, run: RunSummary) -> list[Fact]:
     """What is known of a stack beside its summary and its records, in the order in which it is asked for."""
     facts = [Fact("Odd one out", _ODD_ONES.get(result.odd_one_out, result.odd_one_out.value))]
     if difference := by_how_much(result):
         sides = compared_with(result)
         facts.append(Fact("By how much", f"{difference} ({sides})" if sides else difference))
     facts += [
-        Fact("First seen", _since(result.first_seen_at, run_started_at)),
-        Fact("State changed", _since(result.state_changed_at, run_started_at)),
+        Fact("First seen", _since(result.first_seen_at, run)),
+        Fact("State changed", _since(result.state_changed_at, run)),
         Fact("Owner", result.owner),
         Fact("Release", result.release, is_code=True),
         Fact("Commit", result.commit, is_code=True),
@@ -100,8 +101,8 @@ def _each(*values: str | None) -> tuple[str | None, str | None, str | None]:
     return state, tracker, registry
 
 
-def _since(moment: datetime | None, run_started_at: datetime) -> str | None:
-    return f"{to_the_minute(moment)}, {age(moment, at=run_started_at)}" if moment else None
+def _since(moment: datetime | None, run: RunSummary) -> str | None:
+    return ", ".join(filter(None, (to_the_minute(moment), age(moment, run=run)))) if moment else None
 
 
 def _second(moment: datetime | None) -> str | None:

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from records.report import RunSummary
 from records.spelling import duration
 
 
@@ -10,7 +11,9 @@ def words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def age(since: datetime, *, at: datetime) -> str:
-    """How long before a run something was so; ``in this run`` where it is less than a minute, or later."""
-    seconds = int((at - since).total_seconds())
+def age(since: datetime, *, run: RunSummary) -> str:
+    """How long before the run: ``in this run`` from a minute before it until its end, and empty where it is later than that."""
+    if since > run.finished_at:
+        return ""
+    seconds = int((run.started_at - since).total_seconds())
     return "in this run" if seconds < 60 else f"{duration(seconds)} before this run"

@@ -9,7 +9,6 @@ from markupsafe import Markup
 
 from reconcile.render.disagreement import RECORDS, facts_of, record_rows
 from reconcile.render.environment import chunks, report_environment
-from reconcile.render.formats import age
 from reconcile.render.matrix import matrix_rows, survey
 from reconcile.render.ordering import headline
 from reconcile.render.verdict_counts import verdict_counts
@@ -54,7 +53,7 @@ def _gravest(report: Report, urgent: tuple[StackResult, ...]) -> Severity:
 @cache
 def _environment() -> Environment:
     environment = report_environment(escape=_escape, code=_code)
-    environment.filters |= {"anchor": _anchor, "facts": facts_of, "record_rows": record_rows, "age": age}
+    environment.filters |= {"anchor": _anchor, "facts": facts_of, "record_rows": record_rows}
     return environment
 
 

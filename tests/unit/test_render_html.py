@@ -374,11 +374,17 @@ def test_by_how_much_is_signed_and_says_against_what(changes: dict[str, Any], di
 
 @pytest.mark.parametrize(
     ("seconds", "age"),
-    [(-5, "in this run"), (59, "in this run"), (60, "1 min before this run"), (172_859, "2 d before this run")],
+    [(-125, "in this run"), (59, "in this run"), (60, "1 min before this run"), (172_859, "2 d before this run")],
 )
 def test_how_long_a_verdict_has_stood_is_told_from_the_start_of_the_run(seconds: int, age: str) -> None:
     facts = facts_shown(drifted("de", "data", first_seen_at=STARTED_AT - timedelta(seconds=seconds)))
     assert facts["First seen"].endswith(f"UTC, {age}")
+
+
+def test_a_time_that_is_later_than_the_run_is_told_alone() -> None:
+    ended_at = summary().finished_at
+    facts = facts_shown(drifted("de", "data", state_changed_at=ended_at + timedelta(minutes=3)))
+    assert facts["State changed"] == "2026-11-23 06:05 UTC"
 
 
 def test_the_most_urgent_comes_first_then_market_then_stack() -> None:
