@@ -21,30 +21,30 @@ from records.verdicts import Severity
 def render_html(report: Report) -> Iterator[str]:
     """The report in chunks.
 
-    Goes through the results twice, and holds those that need a person and, of the others, a few markets'.
+    Goes through the results twice, and holds those that are told and, of the others, a few markets'.
     """
     summary, surveyed = report.summary, survey(report)
     return chunks(
         _environment().get_template("report.html.j2"),
         summary=summary,
-        headline=headline(summary),
-        severity=_gravest(report, surveyed.urgent),
-        counts=verdict_counts(summary, surveyed.urgent),
+        headline=headline(summary, surveyed.told),
+        severity=_gravest(report, surveyed.told.all),
+        counts=verdict_counts(summary, surveyed.told.all),
         stack_names=surveyed.stack_names,
         unread=surveyed.unread,
         has_matrix=bool(summary.counts or surveyed.unread),
         matrix_rows=matrix_rows(report, surveyed),
-        urgent=surveyed.urgent,
+        told=surveyed.told,
         records=RECORDS,
         whole_estate=WHOLE_ESTATE,
     )
 
 
-def _gravest(report: Report, urgent: tuple[StackResult, ...]) -> Severity:
+def _gravest(report: Report, told: tuple[StackResult, ...]) -> Severity:
     """What colours the headline. A market that was not read is as grave as a record that was not."""
     severities = [Severity.NONE if report.summary.counts else Severity.INFO]
-    if urgent:
-        severities.append(urgent[0].severity)
+    if told:
+        severities.append(told[0].severity)
     if report.summary.problems:
         severities.append(Severity.HIGH)
     return min(severities, key=lambda severity: severity.urgency)

@@ -9,7 +9,7 @@ from jinja2 import Environment
 from reconcile.render.disagreement import RECORDS, facts_of, record_rows
 from reconcile.render.environment import chunks, report_environment
 from reconcile.render.markdown_text import escape_markdown, markdown_code
-from reconcile.render.ordering import by_how_much, headline, most_urgent_first
+from reconcile.render.ordering import by_how_much, headline, told_of
 from reconcile.render.verdict_counts import verdict_counts
 from records.report import WHOLE_ESTATE, Report
 
@@ -21,14 +21,14 @@ _NOT_IN_BRIEF: Final = frozenset({"Blob's ETag"})
 
 
 def render_markdown(report: Report) -> Iterator[str]:
-    """The report in chunks. Goes through the results once and holds only those that need a person."""
-    urgent = most_urgent_first(report.results)
+    """The report in chunks. Goes through the results once and holds only those that are told."""
+    told = told_of(report.results)
     return chunks(
         _environment().get_template("report.md.j2"),
         summary=report.summary,
-        headline=headline(report.summary),
-        urgent=urgent,
-        counts=verdict_counts(report.summary, urgent),
+        headline=headline(report.summary, told),
+        told=told,
+        counts=verdict_counts(report.summary, told.all),
         records=RECORDS,
         not_in_brief=_NOT_IN_BRIEF,
         most_detailed=MOST_DETAILED,

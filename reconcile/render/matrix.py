@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
-from reconcile.render.ordering import most_urgent_first
+from reconcile.render.ordering import Told, most_urgent_first, told_of
 from records.report import Report
 from records.results import StackResult
 from records.verdicts import Verdict
@@ -23,7 +23,7 @@ class Survey:
     with a problem and no result, ``partly_read`` those with both.
     """
 
-    urgent: tuple[StackResult, ...]
+    told: Told
     stack_names: tuple[str, ...] | None
     unread: tuple[str, ...]
     partly_read: frozenset[str]
@@ -39,12 +39,12 @@ class MatrixRow:
     has_problem: bool = False
 
     @property
-    def needing(self) -> list[StackResult]:
+    def told(self) -> list[StackResult]:
         return most_urgent_first(self.results.values())
 
     @property
     def others(self) -> dict[Verdict, list[str]]:
-        """The names of the stacks that need nobody, by verdict."""
+        """The names of the stacks that are not told, by verdict."""
         names: dict[Verdict, list[str]] = {}
         for result in self.results.values():
             if not result.needs_a_person:
@@ -53,7 +53,7 @@ class MatrixRow:
 
 
 def survey(report: Report) -> Survey:
-    """Goes through the results once and keeps only those that need a person, and `MOST_COLUMNS` names."""
+    """Goes through the results once and keeps only those that are told, and `MOST_COLUMNS` names."""
     names: set[str] = set()
     with_problems = {problem.market for problem in report.summary.problems}
     partly_read: set[str] = set()
@@ -66,9 +66,9 @@ def survey(report: Report) -> Survey:
                 partly_read.add(result.market)
             yield result
 
-    urgent = tuple(most_urgent_first(noted(report.results)))
+    told = told_of(noted(report.results))
     return Survey(
-        urgent=urgent,
+        told=told,
         stack_names=tuple(sorted(names)) if 0 < len(names) <= MOST_COLUMNS else None,
         unread=tuple(name for name in report.summary.unread_markets if name not in partly_read),
         partly_read=frozenset(partly_read),

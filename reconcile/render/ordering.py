@@ -1,12 +1,13 @@
 """What the renderers share: which results come first, what the headline says, by how much a record is off."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from records.report import RunSummary
 from records.results import StackResult
 from records.spelling import counted, duration
-from records.verdicts import NEEDS_NOBODY, OddOneOut, Tier, Verdict
+from records.verdicts import OddOneOut, Severity, Tier, Verdict
 
 _MINUS: Final = "\N{MINUS SIGN}"
 
@@ -22,17 +23,42 @@ _UNDETERMINED_COMPARED_WITH: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The results that are told one by one, sorted most urgent first.
+
+    Those of severity info need nobody, as they alert nobody: a deploy is running, or a record may well be right. They are told,
+    and give the run its exit status, because they are not healthy either.
+    """
+
+    urgent: tuple[StackResult, ...]
+    for_information: tuple[StackResult, ...]
+
+    @property
+    def all(self) -> tuple[StackResult, ...]:
+        return self.urgent + self.for_information
+
+
+def told_of(results: Iterable[StackResult]) -> Told:
+    """What a report tells of these results. Keeps no others."""
+    told = most_urgent_first(results)
+    urgent = sum(result.severity.urgency < Severity.INFO.urgency for result in told)
+    return Told(urgent=tuple(told[:urgent]), for_information=tuple(told[urgent:]))
+
+
 def most_urgent_first(results: Iterable[StackResult]) -> list[StackResult]:
-    """The results that need a person, the gravest first, then by market and stack. Keeps no others."""
-    needing = (result for result in results if result.needs_a_person)
-    return sorted(needing, key=lambda result: (result.severity.urgency, result.market, result.stack))
+    """The results that are told, the gravest first, then by market and stack. Keeps no others."""
+    told = (result for result in results if result.needs_a_person)
+    return sorted(told, key=lambda result: (result.severity.urgency, result.market, result.stack))
 
 
-def headline(summary: RunSummary) -> str:
+def headline(summary: RunSummary, told: Told) -> str:
     """One sentence without a full stop: ``7 of 23 stacks need a person; 1 market could not be read``."""
     unread = len(summary.unread_markets)
     others = sum(not problem.costs_verdicts for problem in summary.problems)
-    clauses = [_on_the_stacks(summary, markets_read=summary.markets + summary.unchecked_market_count - unread)]
+    clauses = [_on_the_stacks(summary, told, markets_read=summary.markets + summary.unchecked_market_count - unread)]
+    if told.for_information:
+        clauses.append(f"{len(told.for_information):,} for information")
     if unread:
         clauses.append(f"{counted(unread, 'market')} could not be read")
     if others:
@@ -40,20 +66,25 @@ def headline(summary: RunSummary) -> str:
     return "; ".join(clauses)
 
 
-def _on_the_stacks(summary: RunSummary, *, markets_read: int) -> str:
+def _on_the_stacks(summary: RunSummary, told: Told, *, markets_read: int) -> str:
     stacks = sum(summary.counts.values())
-    needing = sum(count for verdict, count in summary.counts.items() if verdict not in NEEDS_NOBODY)
+    needing = len(told.urgent)
     healthy = summary.counts.get(Verdict.HEALTHY, 0)
     if needing:
         return f"{needing:,} of {counted(stacks, 'stack')} need{'s' if needing == 1 else ''} a person"
+    if told.for_information:
+        return f"None of {counted(stacks, 'stack')} needs a person" if stacks > 1 else "The only stack needs nobody"
     if not stacks:
         return _without_stacks(summary)
     if not healthy:
         return f"None of {counted(stacks, 'stack')} is deployed"
     undeployed = stacks - healthy
     kind = "deployed stack" if undeployed else "stack"
-    subject = f"The one {kind}" if healthy == 1 else f"All {counted(healthy, kind)}"
-    agreement = f"{subject} in {counted(markets_read, 'market')} agree{'s' if healthy == 1 else ''}"
+    agreement = (
+        f"The only {kind} is healthy"
+        if healthy == 1
+        else f"All {counted(healthy, kind)} in {counted(markets_read, 'market')} agree"
+    )
     return f"{agreement}; {undeployed:,} not deployed" if undeployed else agreement
 
 

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from reconcile.render.ordering import by_how_much, headline, most_urgent_first
+from reconcile.render.ordering import by_how_much, headline, told_of
 from reconcile.render.pins import SAID, loose_of, moved_of, use_of, version_of
 from reconcile.render.terminal_rows import Cells, Row, Rows
 from records.module_pins import PinSummary
@@ -35,14 +35,15 @@ def render_terminal(report: Report) -> RenderableType:
 
 def _parts(report: Report) -> Iterator[RenderableType]:
     summary = report.summary
-    urgent = most_urgent_first(report.results)
-    yield Text(headline(summary), style="bold")
+    told = told_of(report.results)
+    yield Text(headline(summary, told), style="bold")
     if summary.problems:
         yield Text("\nCould not be read or kept", style="underline")
         yield from map(_problem, summary.problems)
-    if urgent:
-        yield Text("\nNeeds a person", style="underline")
-        yield Rows([_row(result, summary.started_at) for result in urgent])
+    for title, results in (("Needs a person", told.urgent), ("For information", told.for_information)):
+        if results:
+            yield Text(f"\n{title}", style="underline")
+            yield Rows([_row(result, summary.started_at) for result in results])
     if summary.unregistered_states:
         yield Text("\nStates that no registry entry names", style="underline")
         yield from (Text(f"  {visible(name)}") for name in summary.unregistered_states)

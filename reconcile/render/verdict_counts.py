@@ -1,4 +1,4 @@
-"""How many stacks have which verdict, the gravest first."""
+"""How many stacks have which verdict in which severity, the gravest first."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,28 +10,27 @@ from records.verdicts import Severity, Verdict
 
 @dataclass(frozen=True, slots=True)
 class VerdictCount:
-    """One verdict: its stacks' number, its gravest severity, and the first of them that needs a person."""
+    """One verdict in one severity: its stacks' number, and the first of them that is told."""
 
     verdict: Verdict
-    count: int
     severity: Severity
+    count: int
     first: StackResult | None
 
 
-def verdict_counts(summary: RunSummary, urgent: Iterable[StackResult]) -> list[VerdictCount]:
-    """What the summary counted; ``urgent``, sorted most urgent first, gives each verdict its severity."""
-    firsts: dict[Verdict, StackResult] = {}
-    for result in urgent:
-        firsts.setdefault(result.verdict, result)
-    counts = [
-        VerdictCount(verdict, count, _severity(verdict, firsts.get(verdict)), firsts.get(verdict))
+def verdict_counts(summary: RunSummary, told: Iterable[StackResult]) -> list[VerdictCount]:
+    """What the summary counted; ``told``, sorted most urgent first, has the severities of what is in it.
+
+    A verdict has more than one severity where how grave it is depends on what it was compared with.
+    """
+    groups: dict[tuple[Verdict, Severity], list[StackResult]] = {}
+    for result in told:
+        groups.setdefault((result.verdict, result.severity), []).append(result)
+    counts = [VerdictCount(verdict, severity, len(group), group[0]) for (verdict, severity), group in groups.items()]
+    named = {verdict for verdict, _ in groups}
+    counts += [
+        VerdictCount(verdict, Severity.NONE if verdict is Verdict.HEALTHY else Severity.INFO, count, None)
         for verdict, count in summary.counts.items()
-        if count
+        if count and verdict not in named
     ]
     return sorted(counts, key=lambda counted: (counted.severity.urgency, counted.verdict))
-
-
-def _severity(verdict: Verdict, first: StackResult | None) -> Severity:
-    if first:
-        return first.severity
-    return Severity.NONE if verdict is Verdict.HEALTHY else Severity.INFO

@@ -95,7 +95,7 @@ async def test_of_one_market_writes_rows_reports_and_the_run_s_own_row(world: Se
     run = json.loads(rows[RUNS_TABLE][0]["row"])
     assert (run["status"], run["trigger"], run["expected_markets"], run["markets"]) == ("finished", "timer", 1, 1)
     assert run["counts"] == {"healthy": 1}
-    assert "The one stack in 1 market agrees" in world.report("latest.md").decode()
+    assert "The only stack is healthy" in world.report("latest.md").decode()
     assert hub.timers == []
 
 

@@ -18,7 +18,7 @@ from lanes.messages import (
     PlanReply,
 )
 from lanes.planning import read_page
-from reconcile.render.ordering import headline
+from reconcile.render.ordering import headline, told_of
 from reconcile.service.checking import reconcile_market
 from reconcile.service.finishing import fail_run, finish_run
 from reconcile.service.planning import plan_run
@@ -175,7 +175,7 @@ class TestAPlan:
         row = await run_through(bench)
         assert problems(bench) == [("*", "unavailable" if error is DOWN else "forbidden")]
         assert (row.markets, row.unread_markets, row.problem_count) == (3, 0, 1)
-        assert headline(summary_told(bench)) == "All 6 stacks in 3 markets agree; 1 problem"
+        assert headline(summary_told(bench), told_of(())) == "All 6 stacks in 3 markets agree; 1 problem"
 
 
 class TestAMarket:
@@ -371,7 +371,9 @@ class TestAMarketWithoutAnOutcome:
 
     async def test_is_in_the_headline(self, bench: ServiceBench) -> None:
         await run_through(bench, without="fr")
-        assert headline(summary_told(bench)) == "All 4 stacks in 2 markets agree; 1 market could not be read"
+        assert (
+            headline(summary_told(bench), told_of(())) == "All 4 stacks in 2 markets agree; 1 market could not be read"
+        )
         assert "All 4 stacks in 2 markets agree; 1 market could not be read" in bench.reports.read("latest.md")
 
     async def test_is_told_beside_one_that_was_looked_at_and_not_read(self, bench: ServiceBench) -> None:
@@ -379,14 +381,16 @@ class TestAMarketWithoutAnOutcome:
         row = await run_through(bench, without="fr")
         assert problems(bench) == [("fr", "not_checked"), ("uk", "not_json")]
         assert (row.markets, row.unread_markets) == (2, 2)
-        assert headline(summary_told(bench)) == "All 2 stacks in 1 market agree; 2 markets could not be read"
+        assert (
+            headline(summary_told(bench), told_of(())) == "All 2 stacks in 1 market agree; 2 markets could not be read"
+        )
 
     async def test_can_be_all_there_is(self) -> None:
         bench = ServiceBench()
         put_healthy_market(bench.estate, "de")
         row = await run_through(bench, without="de")
         assert (row.expected_markets, row.markets, row.unread_markets, row.exit_status) == (1, 0, 1, 2)
-        assert headline(summary_told(bench)) == "No stack was compared; 1 market could not be read"
+        assert headline(summary_told(bench), told_of(())) == "No stack was compared; 1 market could not be read"
 
     async def test_has_no_unregistered_states(self, bench: ServiceBench) -> None:
         put_healthy_market(bench.estate, "fr/south")

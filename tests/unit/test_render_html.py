@@ -14,7 +14,7 @@ import pytest
 
 from reconcile.render.html import render_html
 from reconcile.render.matrix import MOST_COLUMNS
-from reconcile.render.ordering import headline
+from reconcile.render.ordering import headline, told_of
 from records.faults import FaultCode, RecordKind
 from records.report import WHOLE_ESTATE, Problem, Report
 from records.results import Lineages, RecordEvidence, RecordStatus, Serials, StackResult
@@ -393,10 +393,24 @@ def test_the_most_urgent_comes_first_then_market_then_stack() -> None:
     high, later, latest = drifted("be", "b"), drifted("ch", "a"), drifted("ch", "b")
     critical = stack_result("zz", "z", Verdict.STATE_MISSING)
     page = page_of(report([info, medium, high, later, latest, critical, stack_result("at", "z")]))
-    sections = [section.attributes["id"] for section in page.all("article")]
-    assert sections == ["zz/z", "be/b", "ch/a", "ch/b", "at/data", "at/app"]
+    expected = ["urgent", "zz/z", "be/b", "ch/a", "ch/b", "at/data", "information", "at/app"]
+    sections = [element.attributes["id"] for element in page.elements if element.attributes.get("id") in expected]
+    assert sections == expected
     counts = [item.text.split()[1] for item in page.all("li")]
     assert counts == ["state", "pipeline", "tracker", "in", "healthy"]
+
+
+def test_a_verdict_is_counted_apart_in_each_severity() -> None:
+    later: dict[str, Any] = {"verdict": Verdict.REGISTRY_AHEAD, "tier": Tier.TIMES, "severity": Severity.INFO}
+    results = [
+        stack_result("de", "app", Verdict.REGISTRY_AHEAD),
+        *(stack_result("de", name, **later) for name in ("data", "dns")),
+    ]
+    page = page_of(report(results))
+    assert [item.text.split() for item in page.all("li")] == [
+        ["1", "registry", "ahead", "medium"],
+        ["2", "registry", "ahead", "info"],
+    ]
 
 
 def test_a_market_that_could_not_be_read_has_its_row_among_the_others() -> None:
@@ -436,7 +450,7 @@ def test_where_nothing_was_read_the_matrix_has_no_stack_for_a_column() -> None:
 def test_only_a_problem_that_cost_a_market_its_verdicts_says_that_it_was_not_read(
     troubled: Problem, clause: str
 ) -> None:
-    assert headline(summary(problems=(troubled,), markets=1)) == f"No stack was compared; {clause}"
+    assert headline(summary(problems=(troubled,), markets=1), told_of(())) == f"No stack was compared; {clause}"
 
 
 def test_so_many_stack_names_that_no_table_shows_them_are_listed_by_market() -> None:
@@ -459,7 +473,7 @@ def test_as_many_stack_names_as_a_table_shows_are_its_columns() -> None:
         pytest.param({}, 3, [], "No stack is registered in 3 markets", id="no stack"),
         pytest.param({}, 1, ["de"], "No stack was compared; 1 market could not be read", id="nothing was read"),
         pytest.param({Verdict.HEALTHY: 23}, 8, [], "All 23 stacks in 8 markets agree", id="all agree"),
-        pytest.param({Verdict.HEALTHY: 1}, 1, [], "The one stack in 1 market agrees", id="the only one agrees"),
+        pytest.param({Verdict.HEALTHY: 1}, 1, [], "The only stack is healthy", id="the only one is healthy"),
         pytest.param(
             {Verdict.HEALTHY: 1200, Verdict.NOT_DEPLOYED: 2},
             9,
@@ -479,8 +493,25 @@ def test_as_many_stack_names_as_a_table_shows_are_its_columns() -> None:
             {Verdict.HEALTHY: 16, Verdict.PIPELINE_DRIFT: 5, Verdict.IN_FLIGHT: 2},
             8,
             ["de", "de", "fr", WHOLE_ESTATE],
-            "7 of 23 stacks need a person; 2 markets could not be read; 1 other problem",
+            "5 of 23 stacks need a person; 2 for information; 2 markets could not be read; 1 other problem",
             id="something of everything",
+        ),
+        pytest.param(
+            {Verdict.HEALTHY: 3, Verdict.NOT_DEPLOYED: 1, Verdict.IN_FLIGHT: 1},
+            2,
+            [],
+            "None of 5 stacks needs a person; 1 for information",
+            id="a deploy is running",
+        ),
+        pytest.param(
+            {Verdict.IN_FLIGHT: 1}, 1, [], "The only stack needs nobody; 1 for information", id="its deploy is running"
+        ),
+        pytest.param(
+            {Verdict.HEALTHY: 1, Verdict.NOT_DEPLOYED: 2},
+            1,
+            [],
+            "The only deployed stack is healthy; 2 not deployed",
+            id="one is deployed",
         ),
         pytest.param({Verdict.UNREADABLE: 1}, 1, [], "1 of 1 stack needs a person", id="one of one"),
         pytest.param(
@@ -492,7 +523,8 @@ def test_the_headline_says_it_in_one_sentence(
     counts: dict[Verdict, int], markets: int, problems: list[str], sentence: str
 ) -> None:
     told = summary(counts=counts, markets=markets, problems=tuple(problem(market) for market in problems))
-    page = page_of(Report(summary=told, results=[]))
+    results = [stack_result("de", "app", verdict) for verdict, count in counts.items() for _ in range(count)]
+    page = page_of(Report(summary=told, results=results))
     assert [element.text for element in page.all("p") if "headline" in element.classes] == [f"{sentence}."]
     assert page.all("title")[0].text == f"{sentence} · trueup, 2026-11-23 06:00 UTC"
 

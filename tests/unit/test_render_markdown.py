@@ -13,7 +13,7 @@ from reconcile.render.markdown_text import escape_markdown, markdown_code
 from records.report import WHOLE_ESTATE, Report
 from records.results import Serials
 from records.spelling import visible
-from records.verdicts import NEEDS_NOBODY, OddOneOut, Verdict
+from records.verdicts import NEEDS_NOBODY, OddOneOut, Severity, Tier, Verdict
 from tests.unit.report_samples import drifted, fault, problem, report, stack_result, summary
 from tests.unit.test_render_html import HOSTILE, REPORTS, Streamed, hostile
 
@@ -173,6 +173,23 @@ def test_what_needs_a_person_is_one_row_each_the_most_urgent_first() -> None:
     ]
     assert rows[1][6].startswith("The state is 2 serials ahead of tracker and registry (44 against 42)")
     assert "de/data" not in markdown
+
+
+def test_what_is_for_information_is_not_among_what_needs_a_person() -> None:
+    running, later = stack_result("at", "app", Verdict.IN_FLIGHT), stack_result("at", "data", Verdict.REGISTRY_AHEAD)
+    later = later.model_copy(update={"tier": Tier.TIMES, "severity": Severity.INFO})
+    missing = stack_result("fr", "app", Verdict.REGISTRY_AHEAD)
+    markdown = markdown_of(report([running, later, missing]))
+    urgent, information, *_, counts = tables(markdown)
+    assert [row[:2] for row in urgent[1:]] == [["medium", "fr/app"]]
+    assert [row[:2] for row in information[1:]] == [["info", "at/app"], ["info", "at/data"]]
+    assert markdown.index("### What needs a person") < markdown.index("### For information")
+    assert markdown.startswith("## Pipeline drift: 1 of 3 stacks needs a person; 2 for information\n")
+    assert counts[1:] == [
+        ["registry ahead", "medium", "1"],
+        ["in flight", "info", "1"],
+        ["registry ahead", "info", "1"],
+    ]
 
 
 def test_the_three_records_stand_side_by_side_and_the_odd_one_is_marked() -> None:
