@@ -197,6 +197,21 @@ def test_every_link_leads_to_the_one_element_with_that_id(rendered: Report) -> N
     assert referred <= set(page.ids)
 
 
+def test_what_needs_a_person_comes_before_the_matrix_and_each_part_has_a_link_at_the_top() -> None:
+    page = page_of(eventful())
+    parts = [section.attributes["aria-labelledby"] for section in page.all("section")]
+    assert parts == ["problems", "urgent", "information", "unregistered", "matrix"]
+    links = [link.attributes["href"].removeprefix("#") for link in page.all("a")]
+    assert links[0] == "findings"
+    start = links.index("problems")
+    assert links[start : start + len(parts)] == parts
+
+
+def test_each_cell_of_the_matrix_names_its_stack_where_no_column_can() -> None:
+    cells = [element for element in page_of(eventful()).all("td") if element.text.strip() in {"healthy", "in flight"}]
+    assert {cell.attributes["data-label"] for cell in cells} == {"app", "data"}
+
+
 @every_report
 def test_every_header_cell_says_what_it_heads(rendered: Report) -> None:
     assert all(header.attributes["scope"] in {"col", "row"} for header in page_of(rendered).all("th"))
@@ -246,7 +261,7 @@ def test_a_verdict_that_needs_nobody_is_counted_and_in_the_matrix_and_not_told(v
     assert [item.text.split() for item in page.all("li")] == [f"1 {words}".split()]
     assert [cell.text for cell in page.all("td")] == [words]
     assert page.all("article") == []
-    assert page.all("a") == []
+    assert [link.attributes["href"] for link in page.all("a")] == ["#findings", "#matrix"]
 
 
 @pytest.mark.parametrize("odd", [OddOneOut.STATE, OddOneOut.TRACKER, OddOneOut.REGISTRY])
