@@ -11,7 +11,7 @@ import typer
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-_WIDTH_IN_A_PIPE: Final = 200
+_WIDER_THAN_ANY_LINE: Final = 100_000
 
 
 @contextmanager
@@ -50,13 +50,21 @@ def opened(output: Path | None) -> Iterator[IO[str]]:
 
 
 def print_to(file: IO[str], renderable: RenderableType) -> None:
-    """In colour and as wide as the terminal; in a pipe plain, wide enough to be searched, and without blanks at line ends."""
+    """In colour and as wide as the terminal; in a pipe plain, a line however long as one, and without blanks at line ends."""
     if file.isatty():
         Console(file=file, highlight=False).print(renderable)
-        return
-    text = io.StringIO()
-    Console(file=text, width=_WIDTH_IN_A_PIPE, highlight=False).print(renderable)
-    file.writelines(f"{line.rstrip()}\n" for line in text.getvalue().splitlines())
+    else:
+        file.writelines(_unwrapped(renderable))
+
+
+def _unwrapped(renderable: RenderableType) -> Iterator[str]:
+    """A line at a time: Rich pads most of them to the width, which as a whole would be much to hold."""
+    line = ""
+    for segment in Console(file=io.StringIO(), width=_WIDER_THAN_ANY_LINE, highlight=False).render(renderable):
+        line += segment.text
+        if line.endswith("\n"):
+            yield f"{line.rstrip()}\n"
+            line = ""
 
 
 def progress_bar(unit: str = "markets") -> Progress:

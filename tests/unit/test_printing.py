@@ -1,11 +1,15 @@
 """Where a report goes that is asked for as a file, and what is told where it cannot go there."""
 
+import io
 from pathlib import Path
 
 import pytest
 import typer
+from rich.console import Group
+from rich.padding import Padding
+from rich.text import Text
 
-from commands.printing import opened
+from commands.printing import opened, print_to
 
 
 def test_a_file_that_cannot_be_written_is_named_as_it_was_asked_for(tmp_path: Path) -> None:
@@ -44,3 +48,10 @@ def test_what_was_shown_already_is_not_said_to_be_anywhere(
     with opened(output):
         pass
     assert capsys.readouterr() == ("", "")
+
+
+def test_in_a_pipe_a_line_is_one_however_long_it_is() -> None:
+    remedy = f"→ {'long before ' * 60}run `trueup accept --market de --stack app --by WHO --reason WHY`."
+    pipe = io.StringIO()
+    print_to(pipe, Group(Padding(Text(f"first\n{remedy}"), (0, 0, 0, 4)), Text("end")))
+    assert pipe.getvalue() == f"    first\n    {remedy}\nend\n"
