@@ -11,6 +11,7 @@ from commands.writing import tell, working
 from drift.healing.waiting import holds as find_holds
 from drift.render.holds import Holds, holds_document, render_holds
 from lanes.listing import choose_markets
+from records.drift_ports import CheckStore
 from records.runs import EXIT_ALL_HEALTHY, EXIT_NEEDS_A_PERSON
 
 EXAMPLE: Final = "Example: trueup drift holds --market de"
@@ -33,10 +34,16 @@ async def _holds(folder: Path | None, settings: Settings, wanted: list[str]) -> 
         stores = opened.stores
         found = await find_holds(stores.ledger, stores.checks)
         pauses = await stores.ledger.pauses()
-        if not wanted:
-            return Holds(holds=tuple(found), pauses=tuple(pauses))
-        markets = choose_markets(await opened.known_markets() | {hold.market for hold in found}, wanted)
-        return Holds(
-            holds=tuple(hold for hold in found if hold.market in markets),
-            pauses=tuple(pause for pause in pauses if pause.market in {None, *markets}),
-        )
+        if wanted:
+            markets = choose_markets(await opened.known_markets() | {hold.market for hold in found}, wanted)
+            found = [hold for hold in found if hold.market in markets]
+            pauses = [pause for pause in pauses if pause.market in {None, *markets}]
+        was_checked = bool(found) or await _was_checked(stores.checks, wanted)
+        return Holds(holds=tuple(found), pauses=tuple(pauses), was_checked=was_checked)
+
+
+async def _was_checked(checks: CheckStore, wanted: list[str]) -> bool:
+    async for sketch in checks.sketches():
+        if not wanted or sketch.market in wanted:
+            return True
+    return False

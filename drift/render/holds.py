@@ -30,10 +30,11 @@ _ADDRESS_CELLS: Final = 120
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holds:
-    """What waits, sorted, and the pauses that are in force."""
+    """What waits, sorted, and the pauses that are in force. ``was_checked`` is whether any of the stacks ever was."""
 
     holds: tuple[WithheldHeal, ...] = ()
     pauses: tuple[LeverUse, ...] = ()
+    was_checked: bool = True
 
 
 def render_holds(found: Holds) -> RenderableType:
@@ -87,7 +88,7 @@ def _hold(hold: WithheldHeal) -> Iterator[RenderableType]:
 def _summary(found: Holds) -> str:
     """``3 held: 2 oscillating, 1 locked; 2 can be approved``."""
     if not found.holds:
-        return "Nothing is held"
+        return "Nothing is held" if found.was_checked else "No stack has been checked yet: run `trueup drift check`."
     counts = Counter(hold.reason for hold in found.holds)
     told = ", ".join(f"{counts[reason]:,} {reason}" for reason in HoldReason if counts[reason])
     approvable = sum(hold.can_be_approved for hold in found.holds)

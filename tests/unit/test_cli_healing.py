@@ -365,7 +365,12 @@ class _NoChecks:
 
 
 class TestHolds:
+    def test_are_not_known_where_no_stack_was_ever_checked(self, terminal: Terminal) -> None:
+        ended = terminal.run("holds")
+        assert (ended.status, ended.stdout) == (0, "No stack has been checked yet: run `trueup drift check`.\n")
+
     def test_are_none_where_nothing_waits(self, terminal: Terminal) -> None:
+        terminal.run("check")
         ended = terminal.run("holds")
         assert (ended.status, ended.stdout) == (0, "Nothing is held\n")
 
