@@ -16,6 +16,7 @@ from records.errors import (
     BlobChangedError,
     BlobMissingError,
     ContainerMissingError,
+    NotSignedInError,
     StoreError,
     StoreUnavailableError,
 )
@@ -46,6 +47,8 @@ def translate(error: AzureError, place: str) -> StoreError:
     reason = _reason(error)
     if isinstance(error, ClientAuthenticationError) and error.response is not None:
         return AccessDeniedError(place, reason)
+    if isinstance(error, ClientAuthenticationError):
+        return NotSignedInError(place, reason)
     if not isinstance(error, HttpResponseError):
         return StoreUnavailableError(place, reason)
     match error.status_code, service_code(error):
@@ -72,7 +75,7 @@ def service_code(error: HttpResponseError) -> str:
 def _reason(error: AzureError) -> str:
     """A line without the service's prose, which can quote a URL with its signature."""
     if isinstance(error, ClientAuthenticationError) and error.response is None:
-        return "no identity could sign in: run `az login`, or give the app a managed identity"
+        return "no identity could sign in"
     if isinstance(error, HttpResponseError) and error.status_code:
         return f"{error.status_code} {service_code(error) or error.reason or ''}".strip()
     first_line = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -23,7 +23,8 @@
         ├── AccessDeniedError      401, 403
         ├── AccountNotAllowedError a storage account that the settings do not allow
         ├── BlobChangedError       412: it changed between two reads
-        └── StoreUnavailableError  throttled, down or cut off, after every retry; or no identity could sign in
+        └── StoreUnavailableError  throttled, down or cut off, after every retry
+            └── NotSignedInError   no identity could sign in, so that storage was not even asked
 
 The first two end a run, and so does a StoreError when the registry is listed; what is wrong with one record is data.
 """
@@ -131,4 +132,8 @@ class BlobChangedError(StoreError):
 
 
 class StoreUnavailableError(StoreError):
-    """Throttled, down, timed out or cut off, and still so after every retry; or no identity could sign in."""
+    """Throttled, down, timed out or cut off, and still so after every retry."""
+
+
+class NotSignedInError(StoreUnavailableError):
+    """No identity could sign in, so that storage was not even asked."""

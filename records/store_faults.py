@@ -8,6 +8,7 @@ from records.errors import (
     BlobChangedError,
     BlobMissingError,
     ContainerMissingError,
+    NotSignedInError,
     RecordError,
     StoreError,
     StoreUnavailableError,
@@ -51,6 +52,11 @@ _MEANINGS: Final[dict[type[StoreError], _Meaning]] = {
         FaultCode.UNAVAILABLE,
         "storage did not give or take it, after every retry",
         "Check the storage account's health and throttling metrics, then run again.",
+    ),
+    NotSignedInError: _Meaning(
+        FaultCode.UNAVAILABLE,
+        "storage was not asked for it",
+        "Run `az login`, or give the app a managed identity.",
     ),
 }
 

@@ -45,13 +45,14 @@ from records.errors import (
     BlobChangedError,
     BlobMissingError,
     ContainerMissingError,
+    NotSignedInError,
     RecordError,
     StoreError,
     StoreUnavailableError,
     TrueupError,
 )
 from records.faults import FaultCode, RecordKind
-from records.store_faults import store_fault
+from records.store_faults import store_fault, told
 
 PLACE: Final = "tfstate/de/network.tfstate"
 SECRET: Final = "c2VjcmV0%2Bsignature%3D"
@@ -142,8 +143,8 @@ WITHOUT_ANSWER: Final = [
     (ServiceResponseError("Connection aborted"), StoreUnavailableError),
     (ServiceResponseTimeoutError("timed out"), StoreUnavailableError),
     (IncompleteReadError("Response payload is not completed"), StoreUnavailableError),
-    (ClientAuthenticationError("no token"), StoreUnavailableError),
-    (CredentialUnavailableError("no managed identity"), StoreUnavailableError),
+    (ClientAuthenticationError("no token"), NotSignedInError),
+    (CredentialUnavailableError("no managed identity"), NotSignedInError),
 ]
 
 
@@ -273,6 +274,14 @@ class TestMeaning:
         assert (fault.record, fault.blob) == (RecordKind.STATE, "de/network.tfstate")
         assert "503 ServerBusy" in fault.message
         assert fault.remedy.endswith(".")
+
+    def test_where_no_identity_could_sign_in_the_one_remedy_is_to_give_it_one(self) -> None:
+        error = translate(CredentialUnavailableError("no managed identity"), PLACE)
+        assert told(error) == (
+            f"{PLACE}: no identity could sign in. Run `az login`, or give the app a managed identity."
+        )
+        fault = store_fault(error, kind=RecordKind.STATE, blob="de/network.tfstate")
+        assert fault.message == f"storage was not asked for it ({PLACE}: no identity could sign in)"
 
     def test_no_two_refusals_have_the_same_fault(self) -> None:
         codes: list[FaultCode] = [
