@@ -34,7 +34,7 @@ from records.record_log import RecordCommand
 from records.runs import EXIT_ALL_HEALTHY, EXIT_NEEDS_A_PERSON, EXIT_RUN_FAILED
 
 EXAMPLE: Final = (
-    r"Example: trueup adopt --pattern '(?P<market>[^/]+)/(?P<stack>[^/]+)\.tfstate' --subscription de=SUBSCRIPTION-ID"
+    r"Example: trueup adopt --pattern '(?P<market>.+)/(?P<stack>[^/]+)\.tfstate' --subscription de=SUBSCRIPTION-ID"
 )
 
 

@@ -24,8 +24,9 @@ _FIRST_STEPS: Final = {
     Verdict.IN_FLIGHT: "Wait for the deploy to end, then run `{again}`.",
     Verdict.UNREADABLE: "Mend the record that the evidence names, as its fault says, then run `{again}`.",
     Verdict.UNREGISTERED: (
-        "If it is still wanted, run `trueup repair {these}` where its tracker has a `state`, else put its entry back into "
-        "registry/{market}/subscription.json. If it is not, delete trackers/{market}/{stack}.json."
+        "If it is still wanted, run `trueup repair {these}`; if its tracker has no `state`, take it in with `trueup adopt`, "
+        "or put its entry back into registry/{market}/subscription.json. If it is not wanted, delete "
+        "trackers/{market}/{stack}.json."
     ),
     Verdict.STATE_MISSING: "Stop the pipeline of {market}/{stack} and restore the state blob's last version; do not apply.",
     Verdict.LINEAGE_MISMATCH: "Stop the pipeline of {market}/{stack}: find out which state is this stack's; do not apply.",

@@ -35,7 +35,8 @@ def render_unplaced(unplaced: Sequence[Unplaced], *, placed_count: int) -> Rende
     for one in unplaced:
         table.add_row(Text(one.blob), Text(one.why))
     total = len(unplaced) + placed_count
-    last = f"Nothing was written: {len(unplaced)} of {total} have no place. Correct the mapping, or use --exclude."
+    remedy = "Correct the pattern or the mapping, or use --exclude."
+    last = f"Nothing was written: {len(unplaced)} of {total} have no place. {remedy}"
     return Group(table, Text(), Text(last, style="bold red"))
 
 

@@ -61,7 +61,7 @@ def test_apps_and_groups_are_named_as_infra_names_them() -> None:
     assert set(re.findall(r"--name (contosotf-\w+)", BLOCKS["sh"])) <= {
         f"contosotf-{duty}" for duty in ("reconcile", "plan", "apply")
     } | {"contosotf-deploy"}
-    assert set(re.findall(r"--account-name (\w+)", BLOCKS["sh"])) == {"contosotfestate", "contosotfdeploy"}
+    assert set(re.findall(r"--account-name (\w+)", BLOCKS["sh"])) == {"contosotfestate", "contosotfdeploy", "tfde"}
     assert 'name     = "rg-${var.name}"' in (INFRA / "resource_group.tf").read_text(encoding="utf-8")
 
 

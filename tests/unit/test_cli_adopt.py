@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -78,13 +79,21 @@ def test_it_shows_what_it_would_write_and_then_writes_it_and_then_has_nothing_to
     assert files(estate) == after
 
 
+@pytest.mark.parametrize("file", ["docs/deploy.md", "docs/runbook.md", "commands/adopt.py"])
+def test_the_pattern_that_is_documented_takes_markets_with_a_slash(file: str) -> None:
+    documented = re.findall(r"--pattern '(\S+)' --subscription", (ROOT / file).read_text(encoding="utf-8"))
+    assert documented == [PATTERN]
+
+
 def test_a_wrong_pattern_names_the_states_without_a_place_and_writes_nothing(estate: Path) -> None:
     before = files(estate)
     run = adopt(estate, "--pattern", r"(?P<market>[^/]+)/(?P<stack>[^/]+)\.tfstate", "--subscription", "de=s", "--yes")
     assert run.returncode == 1
     assert "emea/fr/app.tfstate    the pattern does not match" in run.stdout
     assert "de/app.tfstate" not in run.stdout
-    assert run.stdout.endswith("Nothing was written: 1 of 3 have no place. Correct the mapping, or use --exclude.\n")
+    assert run.stdout.endswith(
+        "Nothing was written: 1 of 3 have no place. Correct the pattern or the mapping, or use --exclude.\n"
+    )
     as_json = adopt(estate, "--pattern", r"(?P<market>x)/(?P<stack>y)", "--yes", "--format", "json")
     answer = json.loads(as_json.stdout)
     assert (answer["written"], answer["adoptions"]) == (False, [])
