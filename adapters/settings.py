@@ -173,7 +173,7 @@ class Settings(BaseSettings):
     @classmethod
     def _plain_url(cls, url: str | None) -> str | None:
         if url is not None and host_of(url) is None:
-            raise ValueError("must be a plain https URL such as https://contosotf.blob.core.windows.net")
+            raise ValueError("must be a plain https URL such as https://contosotfestate.blob.core.windows.net")
         return url
 
     @field_validator("reconcile_schedule", "plan_check_schedule")

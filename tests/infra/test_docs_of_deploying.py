@@ -38,6 +38,13 @@ def test_variables_and_outputs_are_there() -> None:
     assert {"principal_ids", "api_url"} <= outputs <= declared("output", "outputs*.tf")
 
 
+def test_each_variable_of_the_example_is_explained() -> None:
+    example = (INFRA / "terraform.tfvars.example").read_text(encoding="utf-8")
+    set_in_the_example = set(re.findall(r"^(?:# )?(\w+) +=", example, re.MULTILINE))
+    explained = set(re.findall(r"^\| `(\w+)` \|", DEPLOY, re.MULTILINE))
+    assert explained | {"package"} == set_in_the_example <= declared("variable", "variables*.tf")
+
+
 def test_what_is_set_in_the_first_week_are_variables() -> None:
     for name in ("heal_mode", "markets", "time_zone"):
         assert f"`{name}" in DEPLOY
