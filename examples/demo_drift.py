@@ -22,6 +22,7 @@ MARKETS = ("de", "fr", "uk")
 STACK = "network"
 RULE = "azsim_network_security_rule.ssh-de"
 MORE_CLICKS = 3
+HEAL_MODE = "HEAL_MODE"
 WHERE_TRUEUP_IS = str(Path(sys.executable).parent)
 
 MAIN_TF = """
@@ -67,7 +68,7 @@ def main() -> None:
         trueup(f"drift check --estate {estate}", environment)
 
         say("By itself trueup applies nothing. With HEAL_MODE=on it may, and what was found is queued ...")
-        environment["HEAL_MODE"] = "on"
+        environment[HEAL_MODE] = "on"
         trueup(f"drift check --estate {estate} --market de --queue", environment)
 
         say("... and healed: judged again, planned again under Terraform's lock, applied, and planned once more")
@@ -111,8 +112,9 @@ def record(folder: Path, estate: Path, market: str, environment: dict[str, str])
 
 
 def trueup(arguments: str, environment: dict[str, str], *, shown: bool = True) -> None:
+    mode = f"{HEAL_MODE}={environment[HEAL_MODE]} " if HEAL_MODE in environment else ""
     # Flushed, as what the command says goes past this process's own buffer.
-    print(f"\n$ trueup {arguments}", flush=True)
+    print(f"\n$ {mode}trueup {arguments}", flush=True)
     run(["trueup", *shlex.split(arguments)], environment, quiet=not shown)
 
 

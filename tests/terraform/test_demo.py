@@ -29,8 +29,9 @@ def test_the_demonstration_shows_that_records_agree_and_that_a_plan_finds_the_cl
     assert (done.returncode, done.stderr) == (0, "")
     before, click, after = done.stdout.partition("in the portal: somebody opens")
     assert click
-    assert "$ trueup drift check" not in before
-    reconciled, checked, *_ = after.split("$ trueup drift check")
+    assert "trueup drift check" not in before
+    reconciled, checked, *_ = re.split(r"\$ (?:HEAL_MODE=on )?trueup drift check", after)
+    assert "$ HEAL_MODE=on trueup drift heal --estate" in after
     assert "agree" in reconciled
     assert "de/network  held (dry_run)" in checked
     assert 'access = "Allow" -> "Deny"' in checked
