@@ -43,6 +43,7 @@ def accept(
 
     Who, when and why is kept in the tracker's history. The change must still come into the code: the next deploy
     undoes what the code does not know.
+
     Exit status: 0 healthy now, 2 not, 1 refused or failed.
     """
     settings = load_settings()

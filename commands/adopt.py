@@ -91,6 +91,7 @@ def adopt(
 
     Shows what it would write; writes with --yes. All states need a place, or nothing is written. Where the records
     there are disagree with a state, the stack is left alone.
+
     Exit status: 0 all have their records, 2 some do not yet, 1 a state has no place, or a write failed.
     """
     settings = load_settings()

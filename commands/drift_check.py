@@ -50,6 +50,7 @@ def check(
     """Plan what was deployed to each stack, and say what was changed outside Terraform, by whom, and what follows.
 
     Needs Terraform (TF_BINARY). Nothing is applied.
+
     Exit status: 0 all clean, 2 anything is not, 1 the run failed.
     """
     if queue and not save:

@@ -49,6 +49,7 @@ def heal(estate: EstateOption = None, format_: ListingOption = Listing.TABLE) ->
     """Take the heals that are queued, one after another, each of them judged again before anything is applied.
 
     Needs Terraform (TF_BINARY). What another worker has in hand, and what broke, is left in the queue for another time.
+
     Exit status: 0 every job that was taken is verified, 2 anything else, 1 the run failed.
     """
     settings = load_settings()

@@ -24,7 +24,7 @@ def history(
     ] = None,
     format_: ListingOption = Listing.TABLE,
 ) -> int:
-    """Tell what became of every heal, step by step, and what persons did about it; newest first. Times are UTC.
+    """Tell what became of every heal, step by step, and what people did about it; newest first. Times are UTC.
 
     Exit status: 0, or 1 it failed.
     """

@@ -21,6 +21,7 @@ def holds(estate: EstateOption = None, market: MarketsOption = None, format_: Li
     """List the heals that are withheld: which stack, why, since when, what to do, and whether it can be approved.
 
     As the last check of each stack found it, or a worker since. Nothing is planned.
+
     Exit status: 0 there is none, 2 there are some, 1 it failed.
     """
     with working("looking"):

@@ -40,6 +40,7 @@ def pause(reason: ReasonOption, market: MarketOption = None, by: ByOption = None
     """Stop healing, in one market or in all: no apply begins any more, on any machine.
 
     One that has begun goes on to its end. Checks go on too, and hold what they find as `paused`.
+
     Exit status: 0 it is paused, 1 it is not.
     """
     person = _person(by, reason)
@@ -57,6 +58,7 @@ def resume(reason: ReasonOption, market: MarketOption = None, by: ByOption = Non
     """End a pause: that of this market, or the general one. Of two that hold a market the other one stays.
 
     What was held meanwhile is queued by the next check.
+
     Exit status: 0 that pause is over, 1 there is none, or it failed.
     """
     person = _person(by, reason)

@@ -36,7 +36,7 @@ def pins(
     directories: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[DIR|ZIP]...",
+            metavar="DIR|ZIP",
             help="Folders of configuration, with every module in them, and bundles.",
             show_default=False,
         ),
@@ -63,7 +63,7 @@ def pins(
         ),
     ] = None,
     fetched: Annotated[
-        bool, typer.Option("--fetched", help="Also what the modules call that `terraform init` fetched for a folder.")
+        bool, typer.Option("--fetched", help="Also read the modules that `terraform init` fetched into `.terraform`.")
     ] = False,
     format_: Annotated[Format, typer.Option("--format", help="How to print the audit.")] = Format.TABLE,
     output: OutputOption = None,
@@ -71,6 +71,7 @@ def pins(
     """Audit module pins: every module call, how firmly it is pinned, forks of the library, and tags that were moved.
 
     Nothing is fetched and nothing is written.
+
     Exit status: 0 all pinned, 2 something needs a person, 1 it failed.
     """
     reads_trackers = trackers or estate is not None

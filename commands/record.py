@@ -148,6 +148,7 @@ def record(
     """Record a deploy: its bundle, its tracker, and its entry in the registry.
 
     Reads lineage, serial and MD5 of the state as they are after `terraform apply`. Safe to run again.
+
     Exit status: 0 recorded, or nothing to record; 1 failed.
     """
     settings, pipeline = load_settings(), current_pipeline()

@@ -41,6 +41,7 @@ def repair(
     """Correct a tracker or a registry entry that the other two records contradict. A state is never touched.
 
     Shows the corrected record and why; writes it with --yes, unless it has changed meanwhile.
+
     Exit status: 0 all healthy or not deployed, 2 something is not or was not written, 1 failed.
     """
     settings = load_settings()

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
-from typer.core import TyperGroup
 
 from adapters.process import discard_stdout, spare_the_collector
 from commands import (
@@ -24,6 +23,7 @@ from commands import (
     record,
     repair,
 )
+from commands.help import HELP_OPTIONS, Command, CommandGroup
 from records.errors import RecordError, StoreError, TrueupError
 from records.runs import EXIT_RUN_FAILED
 from records.store_faults import told
@@ -39,7 +39,7 @@ _WRONG_USAGE: Final[tuple[type[Any], ...]] = tuple(
 )
 
 
-class _Commands(TyperGroup):
+class _Commands(CommandGroup):
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 (types of Typer's own click, which it does not export)
         """Ends as whoever reads has, as behind ``| head``: to Typer that is a failure of the command."""
         try:
@@ -55,6 +55,7 @@ app = typer.Typer(
     name="trueup",
     cls=_Commands,
     help="Keeps a Terraform estate on Azure honest.",
+    context_settings=HELP_OPTIONS,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -71,27 +72,28 @@ def _trueup(
         raise typer.Exit
 
 
-app.command(epilog=reconcile.EXAMPLE)(reconcile.reconcile)
-app.command(epilog=record.EXAMPLE)(record.record)
-app.command(epilog=repair.EXAMPLE)(repair.repair)
-app.command(epilog=accept.EXAMPLE)(accept.accept)
-app.command(epilog=adopt.EXAMPLE)(adopt.adopt)
-app.command(epilog=pins.EXAMPLE)(pins.pins)
+app.command(cls=Command, epilog=reconcile.EXAMPLE)(reconcile.reconcile)
+app.command(cls=Command, epilog=record.EXAMPLE)(record.record)
+app.command(cls=Command, epilog=repair.EXAMPLE)(repair.repair)
+app.command(cls=Command, epilog=accept.EXAMPLE)(accept.accept)
+app.command(cls=Command, epilog=adopt.EXAMPLE)(adopt.adopt)
+app.command(cls=Command, epilog=pins.EXAMPLE)(pins.pins)
 
 drift = typer.Typer(
+    cls=CommandGroup,
     help="Portal drift: live resources that were changed outside Terraform.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-drift.command(epilog=drift_check.EXAMPLE)(drift_check.check)
-drift.command(epilog=drift_heal.EXAMPLE)(drift_heal.heal)
-drift.command(epilog=drift_holds.EXAMPLE)(drift_holds.holds)
-drift.command(epilog=drift_history.EXAMPLE)(drift_history.history)
-drift.command(epilog=drift_levers.APPROVE_EXAMPLE)(drift_levers.approve)
-drift.command(epilog=drift_levers.REJECT_EXAMPLE)(drift_levers.reject)
-drift.command(epilog=drift_levers.RETRY_EXAMPLE)(drift_levers.retry)
-drift.command(epilog=drift_levers.PAUSE_EXAMPLE)(drift_levers.pause)
-drift.command(epilog=drift_levers.RESUME_EXAMPLE)(drift_levers.resume)
+drift.command(cls=Command, epilog=drift_check.EXAMPLE)(drift_check.check)
+drift.command(cls=Command, epilog=drift_heal.EXAMPLE)(drift_heal.heal)
+drift.command(cls=Command, epilog=drift_holds.EXAMPLE)(drift_holds.holds)
+drift.command(cls=Command, epilog=drift_history.EXAMPLE)(drift_history.history)
+drift.command(cls=Command, epilog=drift_levers.APPROVE_EXAMPLE)(drift_levers.approve)
+drift.command(cls=Command, epilog=drift_levers.REJECT_EXAMPLE)(drift_levers.reject)
+drift.command(cls=Command, epilog=drift_levers.RETRY_EXAMPLE)(drift_levers.retry)
+drift.command(cls=Command, epilog=drift_levers.PAUSE_EXAMPLE)(drift_levers.pause)
+drift.command(cls=Command, epilog=drift_levers.RESUME_EXAMPLE)(drift_levers.resume)
 app.add_typer(drift, name="drift")
 
 
