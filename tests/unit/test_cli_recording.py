@@ -156,8 +156,8 @@ class TestRepair:
         ended = behind.run("repair")
         assert (ended.status, ended.stderr, behind.rows) == (2, "", [])
         assert "State and registry agree on serial 42; the tracker says 40." in ended.stdout
-        assert '-   "serial": 40' in ended.stdout
-        assert '+   "serial": 42' in ended.stdout
+        assert '- "serial": 40' in ended.stdout
+        assert '+ "serial": 42' in ended.stdout
         assert "--yes" in ended.stdout
         assert behind.record("trackers", "de/network.json")["serial"] == 40
 
@@ -241,7 +241,7 @@ class TestAccept:
     def test_a_dry_run_shows_it_and_writes_nothing(self, drifted: Terminal) -> None:
         ended = drifted.run("accept", *NETWORK, *WHO, "--dry-run")
         assert (ended.status, drifted.rows) == (2, [])
-        assert '+   "serial": 44' in ended.stdout
+        assert '+ "serial": 44' in ended.stdout
 
     def test_its_answer_is_one_object(self, drifted: Terminal) -> None:
         answer = drifted.run("accept", *NETWORK, *WHO, "--format", "json").answer
