@@ -61,6 +61,11 @@ class Settings(BaseSettings):
     reports_container: str = Field(
         default="reports", description="Container of the reports; made where it is not there."
     )
+    runbook_url: str | None = Field(
+        default=None,
+        pattern=r"^https://[^\s\"#<>]+$",
+        description="Where this service's readers find docs/runbook.md: reports link to its sections.",
+    )
     reconcile_schedule: str = Field(
         default="0 0 6 * * *", description="NCRONTAB of the daily run; in UTC, or in RECONCILE_TIME_ZONE."
     )

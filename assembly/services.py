@@ -41,6 +41,7 @@ async def open_service(
             schedule=schedule,
             width=settings.fan_out_width,
             market_limit_seconds=settings.market_limit_seconds,
+            runbook_url=settings.runbook_url,
             version=VERSION,
             clock=clock,
         )

@@ -99,6 +99,7 @@ async def simulate(markets: Iterable[str], *, width: int) -> Simulation:
         schedule=FiredSchedule(),
         width=width,
         market_limit_seconds=300,
+        runbook_url=None,
         version="simulated",
         clock=lambda: NOW,
     )

@@ -81,7 +81,7 @@ def reconcile(
                 save=save,
             )
         )
-        _write(Report(summary=summary, results=spool), format_, file)
+        _write(Report(summary, spool, settings.runbook_url), format_, file)
     return summary.exit_status
 
 

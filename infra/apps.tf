@@ -13,6 +13,7 @@ locals {
     RECONCILE_TIME_ZONE                         = var.time_zone
     PLAN_CHECK_SCHEDULE                         = var.plan_check_schedule
     HEAL_MODE                                   = var.heal_mode
+    RUNBOOK_URL                                 = var.runbook_url
     APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL  = "true"
     APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED   = "true"
     PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY = "true"

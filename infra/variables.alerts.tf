@@ -46,11 +46,11 @@ variable "on_call_webhook_urls" {
 }
 
 variable "runbook_url" {
-  description = "Where on-call reads docs/runbook.md, as HTML whose headings have GitHub's anchors. Each alert links to its section."
+  description = "Where on-call reads docs/runbook.md, as HTML whose headings have GitHub's anchors. Each alert links to its section, and so does each disagreement in a report."
   type        = string
 
   validation {
-    condition     = can(regex("^https://[^\\s\"#]+$", var.runbook_url))
+    condition     = can(regex("^https://[^\\s\"#<>]+$", var.runbook_url))
     error_message = "runbook_url begins with https:// and ends before the #, such as https://git.contoso.com/platform/trueup/blob/main/docs/runbook.md."
   }
 }

@@ -109,10 +109,14 @@ class RunSummary(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What the renderers take. ``results`` can be gone through more than once, sorted by market and stack."""
+    """What the renderers take. ``results`` can be gone through more than once, sorted by market and stack.
+
+    ``runbook_url`` is where its readers find the runbook that remedies name; None where nobody has said.
+    """
 
     summary: RunSummary
     results: Iterable[StackResult]
+    runbook_url: str | None = None
 
 
 @dataclass(slots=True)

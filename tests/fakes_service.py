@@ -131,6 +131,7 @@ class ServiceBench:
             "schedule": FiredSchedule(),
             "width": 4,
             "market_limit_seconds": 60,
+            "runbook_url": None,
             "version": "0.0.0",
             "clock": lambda: self.now,
         }

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from reconcile.render.formats import words
 from reconcile.render.pins import loose_of, moved_of, use_of, version_of
+from reconcile.wording import RUNBOOK
 from records.spelling import counted, to_the_minute
 from records.timestamps import format_utc
 
@@ -16,11 +17,14 @@ _CHUNK_PIECES: Final = 512
 """Jinja2 yields a piece for each run of text and each value; so many of them make one chunk."""
 
 
-def report_environment(*, escape: Callable[[str], Markup], code: Callable[[str], Markup]) -> Environment:
+def report_environment(
+    *, escape: Callable[[str], Markup], code: Callable[[str], Markup], link: Callable[[str, str], Markup]
+) -> Environment:
     """An environment whose templates write every value by ``escape``.
 
     ``code`` writes what a machine made. The filter ``code`` applies it; the filter ``sentence`` applies it to
-    what stands between backticks and ``escape`` to the rest.
+    what stands between backticks and ``escape`` to the rest. ``link`` writes a text that leads to a URL; the filter ``remedy``
+    applies it to the section of the runbook that a remedy begins with, where the runbook's URL is known.
     """
 
     def finalize(value: object) -> Markup:
@@ -33,6 +37,12 @@ def report_environment(*, escape: Callable[[str], Markup], code: Callable[[str],
         if len(pieces) % 2 == 0:
             return escape(text)
         return Markup().join(code(piece) if odd % 2 else escape(piece) for odd, piece in enumerate(pieces))
+
+    def remedy(text: str, runbook_url: str | None) -> Markup:
+        section, parted, what_to_do = text.partition(": ")
+        if runbook_url is None or not parted or not section.startswith(f"{RUNBOOK}#"):
+            return sentence(text)
+        return link(section, runbook_url + section.removeprefix(RUNBOOK)) + escape(parted) + sentence(what_to_do)
 
     environment = Environment(
         loader=FunctionLoader(_source),
@@ -50,6 +60,7 @@ def report_environment(*, escape: Callable[[str], Markup], code: Callable[[str],
         "loose_of": loose_of,
         "minute": to_the_minute,
         "moved_of": moved_of,
+        "remedy": remedy,
         "sentence": sentence,
         "use_of": use_of,
         "version_of": version_of,

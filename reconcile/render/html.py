@@ -37,6 +37,7 @@ def render_html(report: Report) -> Iterator[str]:
         told=surveyed.told,
         records=RECORDS,
         whole_estate=WHOLE_ESTATE,
+        runbook_url=report.runbook_url,
     )
 
 
@@ -52,7 +53,7 @@ def _gravest(report: Report, told: tuple[StackResult, ...]) -> Severity:
 
 @cache
 def _environment() -> Environment:
-    environment = report_environment(escape=_escape, code=_code)
+    environment = report_environment(escape=_escape, code=_code, link=_link)
     environment.filters |= {"anchor": _anchor, "facts": facts_of, "record_rows": record_rows}
     return environment
 
@@ -63,6 +64,10 @@ def _escape(text: str) -> Markup:
 
 def _code(text: str) -> Markup:
     return Markup("<code>{}</code>").format(visible(text))
+
+
+def _link(text: str, url: str) -> Markup:
+    return Markup('<a href="{}">{}</a>').format(url, visible(text))
 
 
 def _anchor(result: StackResult) -> str:

@@ -8,7 +8,7 @@ from jinja2 import Environment
 
 from reconcile.render.disagreement import RECORDS, facts_of, record_rows
 from reconcile.render.environment import chunks, report_environment
-from reconcile.render.markdown_text import escape_markdown, markdown_code
+from reconcile.render.markdown_text import escape_markdown, markdown_code, markdown_link
 from reconcile.render.ordering import by_how_much, headline, told_of
 from reconcile.render.verdict_counts import verdict_counts
 from records.report import WHOLE_ESTATE, Report
@@ -34,11 +34,12 @@ def render_markdown(report: Report) -> Iterator[str]:
         most_detailed=MOST_DETAILED,
         most_listed=MOST_LISTED,
         whole_estate=WHOLE_ESTATE,
+        runbook_url=report.runbook_url,
     )
 
 
 @cache
 def _environment() -> Environment:
-    environment = report_environment(escape=escape_markdown, code=markdown_code)
+    environment = report_environment(escape=escape_markdown, code=markdown_code, link=markdown_link)
     environment.filters |= {"by_how_much": by_how_much, "facts": facts_of, "record_rows": record_rows}
     return environment

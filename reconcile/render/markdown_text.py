@@ -38,6 +38,11 @@ def escape_markdown(text: str) -> Markup:
     return Markup(_INDENT.sub(_SPACE, escaped))  # noqa: S704 (escaped above)
 
 
+def markdown_link(text: str, url: str) -> Markup:
+    """A link; the URL is one of ours, without what would end it: blanks, ``<`` and ``>``."""
+    return Markup(f"[{escape_markdown(text)}](<{url}>)")  # noqa: S704 (escaped above)
+
+
 def markdown_code(text: str) -> Markup:
     """The text as a code span; as `escape_markdown` where a span would need what not every renderer knows."""
     shown = visible(text)

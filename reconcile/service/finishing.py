@@ -49,11 +49,11 @@ async def finish_run(service: Service, request: FinishRequest) -> RunRow:
             await tally.find_unregistered_states(service.records)
             await keep_pins(service.pins, run=asked.run, pins=tally.add_up_pins())
         finished_at = service.clock()
-        report = Report(summary=tally.summary(run=asked.run, finished_at=finished_at), results=spool)
+        report = Report(tally.summary(run=asked.run, finished_at=finished_at), spool, service.runbook_url)
         kept, problems = await _save_reports(service, asked, report)
         tally.add_problems(problems)
         # Again, since a report that could not be kept is a problem that only the row can tell.
-        report = Report(summary=tally.summary(run=asked.run, finished_at=finished_at), results=spool)
+        report = Report(tally.summary(run=asked.run, finished_at=finished_at), spool, service.runbook_url)
         row = report.summary.row(trigger=asked.trigger, scope=asked.scope, expected_markets=plan.item_count).model_copy(
             update={"reports": kept}
         )

@@ -23,7 +23,10 @@ from records.runs import RunRow
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """``width`` is how many markets are in work at once over all machines, ``market_limit_seconds`` how long one may take."""
+    """``width`` is how many markets are in work at once over all machines, ``market_limit_seconds`` how long one may take.
+
+    ``runbook_url`` is what reports link to.
+    """
 
     records: RecordReader
     results: ResultStore
@@ -37,6 +40,7 @@ class Service:
     schedule: Schedule
     width: int
     market_limit_seconds: float
+    runbook_url: str | None
     version: str
     clock: Clock
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep

@@ -4,7 +4,7 @@ import sys
 import weakref
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -621,3 +621,13 @@ def test_every_text_stands_out_from_what_is_behind_it(scheme: int) -> None:
     for ink, paper in pairs:
         lighter, darker = sorted((luminance(colours[ink]), luminance(colours[paper])), reverse=True)
         assert (lighter + 0.05) / (darker + 0.05) >= 4.5, f"{ink} on {paper}"
+
+
+def test_a_remedy_leads_to_its_section_of_the_runbook_where_that_is_known() -> None:
+    url = "https://git.contoso.com/runbook.md?a=1&b=2"
+    page = "".join(render_html(replace(report([drifted("de", "app")]), runbook_url=url)))
+    link = (
+        '<a href="https://git.contoso.com/runbook.md?a=1&amp;b=2#pipeline_drift">docs/runbook.md#pipeline_drift</a>: '
+    )
+    assert link in page
+    assert link not in "".join(render_html(report([drifted("de", "app")])))

@@ -1,5 +1,6 @@
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import groupby
 
 import pytest
@@ -264,3 +265,22 @@ def test_a_large_estate_is_gone_through_once_and_only_what_needs_a_person_is_hel
     assert streamed.most_alive <= 2 + 2
     assert "| healthy | none | 4,998 |" in markdown
     assert markdown.count("#### ") == 2
+
+
+RUNBOOK_URL = "https://git.contoso.com/a_b/runbook.md"
+
+
+def test_a_remedy_leads_to_its_section_of_the_runbook_where_that_is_known() -> None:
+    told = report([drifted("de", "app")])
+    (link,) = [
+        token.attrs["href"]
+        for token in inlines(PARSER.parse(markdown_of(replace(told, runbook_url=RUNBOOK_URL))))
+        if token.type == "link_open" and str(token.attrs["href"]).startswith(RUNBOOK_URL)
+    ]
+    assert link == f"{RUNBOOK_URL}#pipeline_drift"
+    assert "](<" not in markdown_of(told)
+
+
+def test_a_remedy_that_names_no_section_leads_nowhere() -> None:
+    told = replace(report([drifted("de", "app", remedy=HOSTILE)]), runbook_url=RUNBOOK_URL)
+    assert RUNBOOK_URL not in markdown_of(told)
