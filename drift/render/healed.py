@@ -116,7 +116,7 @@ def _summary(run: HealRun) -> str:
     if run.problems:
         parts.append(counted(len(run.problems), "problem"))
     if len(parts) == 1 and not told:
-        return "No job was taken: none waits in the queue that another worker does not have"
+        return "No job was taken: the queue is empty, or another worker has what is in it."
     return "; ".join(parts)
 
 
