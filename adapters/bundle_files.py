@@ -10,6 +10,7 @@ from typing import Final
 
 from adapters.bundle_unpacking import fault_of_name, shown
 from adapters.ignore_files import GIT_FOLDER, GITIGNORE, TRUEUPIGNORE, IgnoreRules
+from adapters.provider_locks import LOCK_FILE, check_hashes
 from adapters.terraform_json import DATA_FOLDER
 from adapters.terraform_modules import (
     MANIFEST,
@@ -21,7 +22,6 @@ from adapters.terraform_modules import (
 from adapters.terraform_secrets import has_name_of_secrets, is_state_or_plan
 from records.errors import BundleError
 
-_LOCK_FILE: Final = ".terraform.lock.hcl"
 _LOADED = re.compile(r".*\.(tf|tofu)(\.json)?|(terraform|.*\.auto)\.tfvars(\.json)?")
 _AUTO_VARIABLES = re.compile(r".*\.auto\.tfvars(\.json)?")
 _VARIABLES_PREFIX: Final = "~trueup-"
@@ -132,7 +132,7 @@ def _walk(top: _Top, others: set[Path], root: PurePosixPath, warnings: list[str]
             is_folder = path.is_dir() and not is_link
             if path.name in {DATA_FOLDER, GIT_FOLDER} or (not is_folder and has_name_of_secrets(path.name)):
                 continue
-            rule = top.rules.excluding(path, is_folder=is_folder) if top.rules and name != root / _LOCK_FILE else None
+            rule = top.rules.excluding(path, is_folder=is_folder) if top.rules and name != root / LOCK_FILE else None
             if rule:
                 if name.parent == root and rule.ignore_file.name == GITIGNORE and _LOADED.fullmatch(path.name):
                     warnings.append(f"{path.name}, which Terraform loads, is not in the bundle: {rule}")
@@ -175,9 +175,9 @@ def _bad_link(path: Path, target: str) -> BundleError:
 
 
 def _check_complete(
-    files: Mapping[str, object], root: PurePosixPath, folder: Path, modules: Sequence[InstalledModule]
+    files: Mapping[str, Path | bytes], root: PurePosixPath, folder: Path, modules: Sequence[InstalledModule]
 ) -> None:
-    """Refuses a bundle that ``terraform init -lockfile=readonly`` would."""
+    """Refuses a bundle that ``terraform init -lockfile=readonly`` would, or whose providers nothing pins."""
     if not files:
         raise BundleError(f"{shown(folder)}: none of its files go into a bundle. Give the folder of the root module.")
     for module in modules:
@@ -188,9 +188,12 @@ def _check_complete(
                 f"`!/…` for it to {TRUEUPIGNORE}."
             )
     providers = folder / DATA_FOLDER / "providers"
-    if (root / _LOCK_FILE).as_posix() not in files and providers.is_dir() and any(providers.iterdir()):
+    lock_file = files.get((root / LOCK_FILE).as_posix())
+    if isinstance(lock_file, Path):
+        check_hashes(lock_file, shown(folder / LOCK_FILE))
+    elif providers.is_dir() and any(providers.iterdir()):
         raise BundleError(
-            f"{shown(folder / _LOCK_FILE)}: it is not there, and a plan of the bundle could use other providers. Commit it, or "
+            f"{shown(folder / LOCK_FILE)}: it is not there, and a plan of the bundle could use other providers. Commit it, or "
             "run `trueup record` where `terraform init` wrote it."
         )
 

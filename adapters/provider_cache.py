@@ -19,18 +19,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from adapters.provider_locks import LOCK_FILE
+
 _PROVIDER = re.compile(r'^provider "([^"/]+/[^"/]+/[^"/]+)" \{\n(.*?)^\}', re.MULTILINE | re.DOTALL)
 _VERSION = re.compile(r'^\s*version\s*=\s*"([0-9A-Za-z.+-]+)"', re.MULTILINE)
 _PACKAGE_HASH = re.compile(r'"h1:([A-Za-z0-9+/=]{44})"')
 _PARTS = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*/[A-Za-z0-9][A-Za-z0-9_-]*/[A-Za-z0-9][A-Za-z0-9_-]*")
-_LOCK_FILE: Final = ".terraform.lock.hcl"
 _INSTALLED: Final = ".terraform/providers"
 _COMING: Final = ".coming-"
 
 
 def link_providers(shared: Path, root: Path) -> None:
     """Links each shared package that a root module's lock file names by hash into the module."""
-    for source, version, hashes in _locked(root / _LOCK_FILE):
+    for source, version, hashes in _locked(root / LOCK_FILE):
         for package in sorted((shared / source / version).glob("*@*")):
             platform, _, package_hash = package.name.partition("@")
             link = root / _INSTALLED / source / version / platform

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from adapters.bundle_unpacking import shown, unpack_bundle
+from adapters.bundle_root import OVERRIDE, root_of_bundle
+from adapters.bundle_unpacking import unpack_bundle
 from adapters.mapped_file import mapped
 from adapters.private_folder import PrivateFolder, private_folder, remove_leftovers
 from adapters.provider_cache import link_providers, share_providers
@@ -19,14 +20,11 @@ from adapters.terraform_program import startable_program
 from adapters.terraform_sign_in import OpenSignIn, SignIn, by_itself
 from adapters.terraform_states import AzureStates, BackendConfiguration, FolderStates
 from adapters.work_folder import no_folder, work_folder
-from records.errors import BundleError, SettingsError
+from records.errors import SettingsError
 from records.registry import StateLocation
 from records.terraform import Applied, Cause, DeployedRoot, Diagnostic, MadePlan, NoAnswer, ReadT, Step
 from records.tracker import Bundle
 
-_OVERRIDE: Final = "~trueup_override.tf.json"
-"""Override files are merged in the order of their names, the last wins; '~' comes after every letter."""
-_OVERRIDES: Final = ("_override.tf", "_override.tf.json", "_override.tofu", "_override.tofu.json")
 _UNSAVED_STATE: Final = "errored.tfstate"
 _MIB: Final = 1024**2
 _CHANGES: Final = 2
@@ -102,20 +100,11 @@ def _unpacked(
     subscription_id: str | None,
 ) -> "_Module":
     unpack_bundle(content, folder.path / "b", sha256=bundle.sha256, max_bytes=options.bundle_max_bytes)
-    root = folder.path / "b" / (bundle.root or "")
-    if not root.resolve().is_relative_to((folder.path / "b").resolve()) or not root.is_dir():
-        raise BundleError(
-            f"{shown(bundle.root or '')}: the bundle has no such folder. Deploy the stack again by its pipeline."
-        )
-    later = sorted(path.name for path in root.iterdir() if path.name.endswith(_OVERRIDES) and path.name >= _OVERRIDE)
-    if later:
-        raise BundleError(
-            f"{shown(later[0])}: its name comes after {_OVERRIDE}, which says where the state is. Rename it."
-        )
+    root = root_of_bundle(folder.path / "b", bundle.root or "")
     for name in "htco":
         (folder.path / name).mkdir(mode=0o700)
     backend = options.states.backend_of(state, workspaces=folder.path / "w")
-    (root / _OVERRIDE).write_text(json.dumps({"terraform": {"backend": {backend.type: {}}}}), encoding="utf-8")
+    (root / OVERRIDE).write_text(json.dumps({"terraform": {"backend": {backend.type: {}}}}), encoding="utf-8")
     environment = terraform_environment(
         own_environment(),
         home=folder.path / "h",

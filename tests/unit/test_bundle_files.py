@@ -164,6 +164,55 @@ def test_providers_without_a_lock_file_are_an_error(tmp_path: Path) -> None:
     assert names(tmp_path) == [".terraform.lock.hcl", "main.tf"]
 
 
+HASH = '"h1:xLZ1JSyR84tJTjQSU4eyrLTrRRcgFdTdWCSsw35Xhxo=",'
+AZURERM = 'provider "registry.terraform.io/hashicorp/azurerm" {{\n  version = "4.0.0"\n{}}}\n'
+
+
+@pytest.mark.parametrize(
+    "lock",
+    [
+        pytest.param("# Written by terraform init: provider\n", id="it names no provider"),
+        pytest.param(AZURERM.format(f"  hashes = [\n    {HASH}\n  ]\n"), id="as Terraform writes it"),
+        pytest.param(AZURERM.format('hashes=["zh:00"]').replace("\n", "\r\n"), id="as somebody else may"),
+    ],
+)
+def test_a_lock_file_with_a_hash_of_each_provider_goes_in(lock: str, tmp_path: Path) -> None:
+    grow(tmp_path, {".terraform.lock.hcl": lock})
+    assert names(tmp_path) == [".terraform.lock.hcl"]
+
+
+@pytest.mark.parametrize(
+    "lock",
+    [
+        pytest.param(AZURERM.format(""), id="there are none"),
+        pytest.param(AZURERM.format("  hashes = []\n"), id="the list is empty"),
+        pytest.param(AZURERM.format(f"  hashes = [\n    # {HASH}\n  ]\n"), id="they are in a comment"),
+        pytest.param(AZURERM.format(f"  /* hashes = [{HASH}] */\n"), id="all of it is in a comment"),
+        pytest.param(AZURERM.format('  hashes = ["h9:00"]\n'), id="Terraform does not know them"),
+        pytest.param(AZURERM.format(f"  constraints = {HASH}\n"), id="they are of something else"),
+        pytest.param(
+            AZURERM.replace("azurerm", "random").format(f"hashes = [{HASH}]\n") + AZURERM.format(""),
+            id="another provider has some",
+        ),
+    ],
+)
+def test_a_provider_that_the_lock_file_has_no_hash_of_is_an_error_that_names_it(lock: str, tmp_path: Path) -> None:
+    grow(tmp_path, {"main.tf": "", ".terraform.lock.hcl": lock})
+    with pytest.raises(BundleError) as raised:
+        files_of_bundle(tmp_path)
+    assert str(raised.value).startswith(
+        f"{tmp_path}/.terraform.lock.hcl: it has no hash of registry.terraform.io/hashicorp/azurerm"
+    )
+    assert "Run `terraform providers lock`" in str(raised.value)
+
+
+@pytest.mark.parametrize("lock", ['provider "a" {', "provider a {\n}", 'provider "a" { b {} }'])
+def test_a_lock_file_that_cannot_be_read_is_an_error(lock: str, tmp_path: Path) -> None:
+    grow(tmp_path, {"main.tf": "", ".terraform.lock.hcl": lock})
+    with pytest.raises(BundleError, match="it is no lock file that can be read"):
+        files_of_bundle(tmp_path)
+
+
 def test_variable_files_are_named_to_be_loaded_last_and_in_their_order(tmp_path: Path) -> None:
     grow(tmp_path, {"root/main.tf": "", "root/zzz.auto.tfvars": "", "root/env/de.tfvars": "", "base.tfvars": ""})
     grow(tmp_path, {"more/a.json": "{}", "more/b.auto.tfvars": ""})

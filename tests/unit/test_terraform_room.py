@@ -1,8 +1,12 @@
-"""Where a plan's folder cannot be made: whose fault it is."""
+"""A plan for which there is no room: whose fault it is; and what is in the way of one before Terraform is started."""
 
 import errno
+import hashlib
+import io
 import os
 import sys
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -14,6 +18,29 @@ from adapters.terraform_states import FolderStates
 from records.errors import BundleError, SettingsError, TrueupError
 from records.registry import StateLocation
 from records.tracker import Bundle
+
+
+def planner(root: Path) -> TerraformCli:
+    states = FolderStates(root=root, container="tfstate")
+    return TerraformCli(TerraformOptions(states=states, work_folder=Path("/tmp"), binary=sys.executable))
+
+
+def packed(tree: Mapping[str, str]) -> tuple[bytes, Bundle]:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, text in tree.items():
+            archive.writestr(name, text)
+    return content.getvalue(), Bundle(blob="b", sha256=hashlib.sha256(content.getvalue()).hexdigest())
+
+
+async def test_a_bundle_whose_lock_file_pins_no_provider_is_not_unpacked_to_be_planned(tmp_path: Path) -> None:
+    """It was packed by an earlier version, or by hand."""
+    content, bundle = packed({"main.tf": "", ".terraform.lock.hcl": 'provider "a/b/c" {\n  version = "1.0.0"\n}\n'})
+    with pytest.raises(
+        BundleError, match=r"\.terraform\.lock\.hcl: it has no hash of a/b/c.*`terraform providers lock`"
+    ):
+        async with planner(tmp_path).deployed(content=content, bundle=bundle, state=StateLocation(key="a.tfstate")):
+            pass
 
 
 @pytest.mark.parametrize(
@@ -28,11 +55,8 @@ async def test_a_folder_that_cannot_be_made(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(terraform_cli, "private_folder", no_folder)
-    planner = TerraformCli(
-        TerraformOptions(states=FolderStates(root=Path("/tmp"), container="tfstate"), binary=sys.executable)
-    )
     with pytest.raises(blamed, match=os.strerror(number)):
-        async with planner.deployed(
+        async with planner(Path("/tmp")).deployed(
             content=b"", bundle=Bundle(blob="b", sha256="0" * 64), state=StateLocation(key="a.tfstate")
         ):
             pass
