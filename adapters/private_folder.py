@@ -25,7 +25,6 @@ from typing import Final
 PREFIX: Final = "trueup-tf-"
 NAME_LENGTH: Final = len(PREFIX) + 8
 """With the eight characters that `tempfile` adds."""
-LEFTOVER_AGE_SECONDS: Final = 60.0
 
 _WATCH: Final = str(Path(__file__).with_name("folder_watch.py"))
 _LOCK: Final = ".lock"
@@ -105,16 +104,16 @@ def _watched(path: Path, lock: int, grace_seconds: float) -> Iterator[int]:
         os.close(writing)
 
 
-def remove_leftovers(parent: Path, *, older_than_seconds: float = LEFTOVER_AGE_SECONDS) -> None:
+def remove_leftovers(parent: Path) -> None:
     """Removes what killed processes of this user left in ``parent``.
 
-    A folder is left alone that is another user's or another's to read, a link, younger than ``older_than_seconds``, or whose
-    maker lives. One that cannot be removed is left for the next time.
+    A folder is left alone that is another user's or another's to read, a link, or whose maker lives. One that cannot be removed
+    is left for the next time.
     """
     with suppress(OSError):
         for path in sorted(parent.glob(f"{PREFIX}*")):
             with suppress(OSError):
-                _remove_leftover(path, older_than_seconds)
+                _remove_leftover(path)
 
 
 def remove(path: Path) -> None:
@@ -143,17 +142,21 @@ def remove(path: Path) -> None:
 def _made(parent: Path) -> tuple[Path, int]:
     while True:
         path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
-        lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        # Until the lock is held another process may take the folder for a leftover, and remove it.
+        try:
+            lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except (FileNotFoundError, FileExistsError):
+            continue
         fcntl.flock(lock, fcntl.LOCK_EX)
         if os.fstat(lock).st_nlink:
             return path, lock
-        os.close(lock)  # this process slept between two lines, and another one took the folder for a leftover
+        os.close(lock)
 
 
-def _remove_leftover(path: Path, older_than_seconds: float) -> None:
+def _remove_leftover(path: Path) -> None:
     status = path.lstat()
     is_ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and stat.S_IMODE(status.st_mode) == _MODE
-    if not is_ours or time.time() - status.st_mtime < older_than_seconds:
+    if not is_ours:
         return
     lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:

@@ -58,7 +58,6 @@ class TerraformCli:
 
     def __init__(self, options: TerraformOptions) -> None:
         self._options = options
-        self._has_swept = False
 
     def deployed(
         self, *, content: bytes, bundle: Bundle, state: StateLocation, subscription_id: str | None = None
@@ -75,9 +74,7 @@ class TerraformCli:
             binary = await in_thread(lambda: startable_program(options.binary, parent))
         except OSError as error:
             raise no_folder(parent, error) from None
-        if not self._has_swept:
-            self._has_swept = True
-            await in_thread(lambda: remove_leftovers(parent))
+        await in_thread(lambda: remove_leftovers(parent))
         with ExitStack() as stack:
             try:
                 folder = stack.enter_context(private_folder(parent, grace_seconds=options.grace_seconds))

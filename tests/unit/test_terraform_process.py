@@ -1,6 +1,7 @@
 """One command within its limits, and a private folder: what is left of either, however it ends. The commands are scripts."""
 
 import asyncio
+import fcntl
 import os
 import resource
 import shutil
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -296,31 +298,57 @@ def test_what_a_maker_and_its_watch_left_when_both_were_killed_goes_at_the_next_
                 if str(made) in (process / "cmdline").read_text():
                     os.kill(int(process.name), signal.SIGKILL)
         maker.kill()
-    remove_leftovers(work, older_than_seconds=0)
+    remove_leftovers(work)
     assert list(work.iterdir()) == [made], "what ran in it still runs"
 
     def is_swept() -> bool:
-        remove_leftovers(work, older_than_seconds=0)
+        remove_leftovers(work)
         return not any(work.iterdir())
 
     assert soon(is_swept)
 
 
-def test_a_sweep_leaves_alone_what_is_young_not_ours_or_in_use(work: Path) -> None:
-    for name, mode in (("old", 0o700), ("readable", 0o755)):
+def test_a_sweep_leaves_alone_what_is_not_ours_or_in_use(work: Path) -> None:
+    for name, mode in (("left", 0o700), ("readable", 0o755)):
         (work / f"{PREFIX}{name}").mkdir()
         (work / f"{PREFIX}{name}").chmod(mode)
-        os.utime(work / f"{PREFIX}{name}", (0, 0))
     (work / "other").mkdir(mode=0o700)
-    (work / f"{PREFIX}young").mkdir(mode=0o700)
     (work / f"{PREFIX}link").symlink_to(work / "other")
     (work / f"{PREFIX}file").touch()
     with private_folder(work, grace_seconds=GRACE_SECONDS) as used:
-        os.utime(used.path, (0, 0))
         remove_leftovers(work)
         assert used.path.exists()
     left = sorted(path.name.removeprefix(PREFIX) for path in work.iterdir())
-    assert left == ["file", "link", "other", "readable", "young"]
+    assert left == ["file", "link", "other", "readable"]
+
+
+def test_a_folder_that_is_swept_before_its_lock_is_held_is_made_again(
+    work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By another process, at each of the moments at which nothing says yet that somebody has it."""
+    make, lock, swept = tempfile.mkdtemp, fcntl.flock, list[str]()
+
+    def made_and_swept(**given: Any) -> str:
+        path: str = make(**given)
+        if not swept:
+            swept.append(path)
+            remove_leftovers(work)
+            assert not Path(path).exists()
+        return path
+
+    def swept_and_locked(descriptor: int, how: int) -> None:
+        if how == fcntl.LOCK_EX and len(swept) == 1:
+            swept.append("before the lock")
+            remove_leftovers(work)
+            assert not list(work.iterdir())
+        lock(descriptor, how)
+
+    monkeypatch.setattr(tempfile, "mkdtemp", made_and_swept)
+    monkeypatch.setattr(fcntl, "flock", swept_and_locked)
+    with private_folder(work, grace_seconds=GRACE_SECONDS) as made:
+        remove_leftovers(work)
+        assert list(work.iterdir()) == [made.path]
+    assert len(swept) == 2
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder that is another user's")

@@ -5,14 +5,16 @@ import hashlib
 import io
 import os
 import sys
+import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
 from adapters import terraform_cli
+from adapters.private_folder import PREFIX
 from adapters.terraform_cli import TerraformCli, TerraformOptions
 from adapters.terraform_states import FolderStates
 from records.errors import BundleError, SettingsError, TrueupError
@@ -41,6 +43,26 @@ async def test_a_bundle_whose_lock_file_pins_no_provider_is_not_unpacked_to_be_p
     ):
         async with planner(tmp_path).deployed(content=content, bundle=bundle, state=StateLocation(key="a.tfstate")):
             pass
+
+
+@pytest.fixture
+def work() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="w-") as folder:
+        yield Path(folder)
+
+
+async def test_what_a_killed_process_left_goes_before_the_next_plan(tmp_path: Path, work: Path) -> None:
+    terraform = TerraformCli(
+        TerraformOptions(
+            states=FolderStates(root=tmp_path, container="tfstate"), work_folder=work, binary=sys.executable
+        )
+    )
+    content, bundle = packed({"main.tf": ""})
+    for number in range(2):
+        left = work / f"{PREFIX}{number}"
+        left.mkdir(mode=0o700)
+        async with terraform.deployed(content=content, bundle=bundle, state=StateLocation(key="a.tfstate")):
+            assert not left.exists()
 
 
 @pytest.mark.parametrize(
