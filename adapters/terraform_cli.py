@@ -19,7 +19,7 @@ from adapters.terraform_process import Limits, in_thread, run_to_end, why_no_ans
 from adapters.terraform_program import startable_program
 from adapters.terraform_sign_in import OpenSignIn, SignIn, by_itself
 from adapters.terraform_states import AzureStates, BackendConfiguration, FolderStates
-from adapters.work_folder import no_folder, work_folder
+from adapters.work_folder import may_pass, no_folder, work_folder
 from records.errors import SettingsError
 from records.registry import StateLocation
 from records.terraform import Applied, Cause, DeployedRoot, Diagnostic, MadePlan, NoAnswer, ReadT, Step
@@ -235,6 +235,11 @@ class _Module:
                 limits=limits,
             )
         except OSError as error:
+            if may_pass(error):
+                message = (
+                    f"`{step}` could not be started ({error.strerror}). Give the machine more room, or run less on it."
+                )
+                return NoAnswer(step=step, cause=Cause.NO_ROOM, message=message)
             raise SettingsError(
                 f"{self.binary}: it cannot be started ({error.strerror}). TF_BINARY names it."
             ) from None

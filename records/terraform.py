@@ -39,6 +39,8 @@ class Cause(StrEnum):
     """It ended with status 1, and had been refused a token."""
     TIME_LIMIT = "time_limit"
     OUTPUT_LIMIT = "output_limit"
+    NO_ROOM = "no_room"
+    """It was not started: the machine had no memory, process, file or disk space left for it."""
     KILLED = "killed"
     """By a signal that nobody here sent: the machine ran out of memory, or someone stopped it."""
     UNKNOWN_STATUS = "unknown_status"

@@ -7,9 +7,9 @@ import os
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import pytest
 
@@ -19,7 +19,10 @@ from adapters.terraform_cli import TerraformCli, TerraformOptions
 from adapters.terraform_states import FolderStates
 from records.errors import BundleError, SettingsError, TrueupError
 from records.registry import StateLocation
+from records.terraform import Cause, NoAnswer, Step
 from records.tracker import Bundle
+
+ROOM: Final = [errno.EAGAIN, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE]
 
 
 def planner(root: Path) -> TerraformCli:
@@ -33,6 +36,37 @@ def packed(tree: Mapping[str, str]) -> tuple[bytes, Bundle]:
         for name, text in tree.items():
             archive.writestr(name, text)
     return content.getvalue(), Bundle(blob="b", sha256=hashlib.sha256(content.getvalue()).hexdigest())
+
+
+@pytest.mark.parametrize("number", ROOM, ids=os.strerror)
+async def test_a_command_for_which_there_is_no_room_is_one_stacks_bad_luck(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def no_room(command: Sequence[str], **_given: object) -> NoReturn:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(terraform_cli, "run_to_end", no_room)
+    content, bundle = packed({"main.tf": ""})
+    async with planner(tmp_path).deployed(
+        content=content, bundle=bundle, state=StateLocation(key="a.tfstate")
+    ) as module:
+        plan = await module.plan()
+        assert isinstance(plan, NoAnswer)
+        assert (plan.step, plan.cause) == (Step.INIT, Cause.NO_ROOM)
+        assert os.strerror(number) in plan.message
+
+
+async def test_a_program_that_is_none_is_every_stacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def no_program(command: Sequence[str], **_given: object) -> NoReturn:
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(terraform_cli, "run_to_end", no_program)
+    content, bundle = packed({"main.tf": ""})
+    async with planner(tmp_path).deployed(
+        content=content, bundle=bundle, state=StateLocation(key="a.tfstate")
+    ) as module:
+        with pytest.raises(SettingsError, match="TF_BINARY names it"):
+            await module.plan()
 
 
 async def test_a_bundle_whose_lock_file_pins_no_provider_is_not_unpacked_to_be_planned(tmp_path: Path) -> None:
