@@ -1,6 +1,7 @@
 """The only place that starts Terraform, or OpenTofu: plans what was deployed, in a folder that does not outlive the answer."""
 
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -17,12 +18,23 @@ from adapters.terraform_diagnostics import read_diagnostics, values_of_variables
 from adapters.terraform_environment import own_environment, secrets_of, terraform_environment
 from adapters.terraform_process import Limits, in_thread, run_to_end, why_no_answer
 from adapters.terraform_program import startable_program
+from adapters.terraform_progress import read_progress
 from adapters.terraform_sign_in import OpenSignIn, SignIn, by_itself
 from adapters.terraform_states import AzureStates, BackendConfiguration, FolderStates
 from adapters.work_folder import may_pass, no_folder, work_folder
 from records.errors import SettingsError
 from records.registry import StateLocation
-from records.terraform import Applied, Cause, DeployedRoot, Diagnostic, MadePlan, NoAnswer, ReadT, Step
+from records.terraform import (
+    Applied,
+    Cause,
+    DeployedRoot,
+    Diagnostic,
+    FailedApply,
+    MadePlan,
+    NoAnswer,
+    ReadT,
+    Step,
+)
 from records.tracker import Bundle
 
 _UNSAVED_STATE: Final = "errored.tfstate"
@@ -81,9 +93,15 @@ class TerraformCli:
             except OSError as error:
                 raise no_folder(parent, error) from None
             async with options.sign_in() as sign_in:
-                yield await in_thread(
-                    lambda: _unpacked(folder, binary, options, sign_in, content, bundle, state, subscription_id)
-                )
+                try:
+                    module = await in_thread(
+                        lambda: _unpacked(folder, binary, options, sign_in, content, bundle, state, subscription_id)
+                    )
+                except OSError as error:
+                    if may_pass(error):
+                        raise no_folder(parent, error) from None
+                    raise
+                yield module
 
 
 def _unpacked(
@@ -165,17 +183,21 @@ class _Module:
 
         return await in_thread(read)
 
-    async def apply(self, plan: MadePlan, *, lock_timeout_seconds: int) -> Applied | NoAnswer:
+    async def apply(self, plan: MadePlan, *, lock_timeout_seconds: int) -> Applied | FailedApply:
         if not plan.file.is_relative_to(self.folder.path):
             raise ValueError("the plan was made by another module")
+        started_at = time.monotonic()
         done = await self._run(
             Step.APPLY,
             ["-json", "-input=false", f"-lock-timeout={lock_timeout_seconds}s", str(plan.file)],
             good={0},
         )
+        seconds, stdout = time.monotonic() - started_at, self._outputs(Step.APPLY).stdout
+        is_on_disk = isinstance(self.options.states, FolderStates)
+        progress = await in_thread(lambda: read_progress(stdout, seconds=seconds, is_on_disk=is_on_disk))
         if isinstance(done, NoAnswer):
-            return await self._with_its_state_saved(done, lock_timeout_seconds)
-        return Applied(diagnostics=await self._said(done))
+            return progress.failed(await self._with_its_state_saved(done, lock_timeout_seconds))
+        return Applied(most_writes=progress.most_writes, diagnostics=await self._said(done))
 
     async def _with_its_state_saved(self, failed: NoAnswer, lock_timeout_seconds: int) -> NoAnswer:
         """Where the backend did not take the state, Terraform leaves it in its folder, which is about to go."""
@@ -217,8 +239,7 @@ class _Module:
     ) -> "_Done | NoAnswer":
         self.runs += 1
         self.sign_in.next_command()
-        outputs = self.folder.path / "o" / f"{self.runs}.{step}"
-        done = _Done(outputs.with_suffix(f".{step}.out"), outputs.with_suffix(f".{step}.err"))
+        done = self._outputs(step)
         limits = Limits(
             seconds=self.options.command_limit_seconds,
             grace_seconds=self.options.grace_seconds,
@@ -251,6 +272,11 @@ class _Module:
         if cause is Cause.FAILED and self.sign_in.failure:
             cause, message = Cause.NOT_SIGNED_IN, f"failed: {self.sign_in.failure}"
         return NoAnswer(step=step, cause=cause, message=f"`{step}` {message}", diagnostics=await self._said(done))
+
+    def _outputs(self, step: Step) -> "_Done":
+        """Those of the command that was started last."""
+        outputs = self.folder.path / "o"
+        return _Done(outputs / f"{self.runs}.{step}.out", outputs / f"{self.runs}.{step}.err")
 
     async def _said(self, done: "_Done") -> tuple[Diagnostic, ...]:
         secrets = self.secrets | self.sign_in.secrets

@@ -27,12 +27,14 @@ class Classification:
 
     ``carried_along`` are the addresses that any apply of the plan would move or import, with a finding or without: sorted, each
     once, the new one of what moves. A heal must not do either (`drift.conditions` holds it as ``mixed``); a finding's own kind
-    does not tell. ``managed_count`` is what a share of the stack is a share of.
+    does not tell. ``managed_count`` is what a share of the stack is a share of. ``changes_outputs`` is whether any
+    apply changes outputs of the root module.
     """
 
     findings: tuple[Finding, ...]
     carried_along: tuple[str, ...]
     managed_count: int
+    changes_outputs: bool
 
 
 def classify(plan: Plan) -> Classification:
@@ -43,6 +45,7 @@ def classify(plan: Plan) -> Classification:
         findings=tuple(sorted(findings, key=lambda one: (one.address, one.deposed or "", one.type))),
         carried_along=tuple(sorted({one.address for one in plan.objects if one.moved_from or one.is_imported})),
         managed_count=plan.managed_count,
+        changes_outputs=plan.changes_outputs,
     )
 
 

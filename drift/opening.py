@@ -71,7 +71,7 @@ def opened(
     elif before.step in {HealStep.REJECTED, HealStep.FAILED}:
         return None
     # A check has found the records healthy on the job's own ground: what ended there has left nothing to be put on record.
-    told = {"applying_since": None, "apply_seen_at": None, "own_lock": None} if before.has_ended else {}
+    told = {"applying_since": None, "left_serial": None, "own_lock": None} if before.has_ended else {}
     return before.moved(
         HealStep.QUEUED,
         at=at,

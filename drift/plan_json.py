@@ -86,6 +86,7 @@ class Plan:
 
     objects: tuple[PlannedObject, ...]
     managed_count: int
+    changes_outputs: bool
     invoked_actions: tuple[InvokedAction, ...]
 
 
@@ -146,6 +147,7 @@ def _read(plan: PlanDocument, has_changes: bool | None) -> Plan | InconclusivePl
     return Plan(
         objects=_mask_all([(drifts.get(key), changes.get(key)) for key in keys]),
         managed_count=len(managed),
+        changes_outputs=_changes_outputs(plan),
         invoked_actions=tuple(
             sorted(
                 (InvokedAction(address=one.address, type=one.type) for one in plan.action_invocations or ()),

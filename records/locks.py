@@ -15,8 +15,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from records.timestamps import UtcTime, parse_utc
 
 LOCK_METADATA_KEY: Final = "terraformlockid"
-APPLY: Final = "OperationTypeApply"
-"""The ``Operation`` of an apply's lock (``internal/backend/backendrun/operation.go``, ``OperationType``)."""
 _MAX_TEXT_LENGTH: Final = 256
 
 

@@ -48,9 +48,9 @@ class PlannedStack(BaseModel):
     """What a plan of the deployed bundle shows, masked.
 
     ``managed_resources`` counts those of the stack's state, data sources apart. ``carried_along`` are the addresses that an
-    apply would move or import: they are no finding, and still no part of a heal. ``fingerprint`` (`drift.fingerprint`) names
-    the drift, None where an apply would change nothing. ``fleet_fingerprints`` name each finding with the market's names set
-    aside, so that the same event is known again in another market.
+    apply would move or import: they are no finding, and still no part of a heal. Neither is it one that it ``changes_outputs``.
+    ``fingerprint`` (`drift.fingerprint`) names the drift, None where an apply would change nothing. ``fleet_fingerprints`` name
+    each finding with the market's names set aside, so that the same event is known again in another market.
     """
 
     model_config = _FROZEN
@@ -58,6 +58,7 @@ class PlannedStack(BaseModel):
     findings: tuple[Finding, ...] = ()
     managed_resources: int = 0
     carried_along: tuple[str, ...] = ()
+    changes_outputs: bool = False
     fingerprint: str | None = None
     fleet_fingerprints: tuple[str, ...] = ()
 

@@ -74,7 +74,7 @@ class Diagnostic:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoAnswer:
-    """There is no answer: nothing can be said of drift, and an apply may have done all, some or none of its work.
+    """There is no answer: nothing can be said of drift.
 
     ``message`` is a sentence with the remedy. It holds no value.
     """
@@ -107,9 +107,36 @@ class MadePlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
-    """The whole plan was applied. ``diagnostics`` are warnings."""
+    """The whole plan was applied. ``most_writes`` is how often it can have written the state. ``diagnostics`` are warnings."""
 
+    most_writes: int
     diagnostics: tuple[Diagnostic, ...] = ()
+
+
+class Reach(StrEnum):
+    """How far an apply came that failed, before it began a change."""
+
+    NOT_STARTED = "not_started"
+    """Terraform was not started: nothing was applied."""
+    NO_LOCK = "no_lock"
+    """It did not get the state's lock: nothing was applied."""
+    NOT_BEGUN = "not_begun"
+    """It is not known to have begun a change: Terraform has refused the plan as stale, say."""
+    BEGUN = "begun"
+    """It had the lock, and the state that was planned."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedApply:
+    """An apply that failed, and may have done all, some or none of its work.
+
+    ``changed`` is how many changes it is known to have finished; ``most_writes`` is as in `Applied`.
+    """
+
+    failure: NoAnswer
+    reach: Reach
+    changed: int = 0
+    most_writes: int
 
 
 class DeployedRoot(Protocol):
@@ -131,7 +158,7 @@ class DeployedRoot(Protocol):
         The JSON is mapped and not loaded, and gone from memory afterwards: nothing that the reader returns may refer to it.
         """
 
-    async def apply(self, plan: MadePlan, *, lock_timeout_seconds: int) -> Applied | NoAnswer:
+    async def apply(self, plan: MadePlan, *, lock_timeout_seconds: int) -> Applied | FailedApply:
         """Applies a plan that this module made, exactly. Terraform refuses it where the state has moved since."""
 
 

@@ -8,12 +8,12 @@ from typing import Final
 
 from records.drift_ports import HealLedger, HealTelemetry, Kept
 from records.heal_ledger import HealRow, HealStep, OwnLock
-from records.locks import APPLY, Lock
+from records.locks import Lock
 from records.plan_checks import HoldReason
 from records.ports import Clock
 
 _CONCLUSIVE: Final = frozenset({HealStep.VERIFIED, HealStep.NOT_CONVERGED})
-_OF_AN_APPLY: Final = ("applying_since", "apply_seen_at", "own_lock")
+_OF_AN_APPLY: Final = ("applying_since", "left_serial", "own_lock")
 
 
 @dataclass(slots=True)
@@ -46,31 +46,30 @@ class LedgerEntry:
         """From here on nobody can tell whether the plan was applied, until it is known what came of it."""
         now = self.clock()
         await self._put(
-            lambda row: row.moved(HealStep.APPLYING, at=now, applying_since=now, apply_seen_at=None, own_lock=None)
+            lambda row: row.moved(HealStep.APPLYING, at=now, applying_since=now, left_serial=None, own_lock=None)
         )
 
     async def stopped(self, note: str, reason: HoldReason | None, *, applying_since: datetime | None) -> None:
-        """Held after all, before anything was applied; ``applying_since`` is of an apply before this one."""
+        """Held after all, with nothing applied; ``applying_since`` is of an apply before this one."""
         await self._put(
             lambda row: row.moved(
-                HealStep.HELD, at=self.clock(), note=note, reason=reason, applying_since=applying_since
+                HealStep.HELD, at=self.clock(), note=note, reason=reason, applying_since=applying_since, own_lock=None
             )
         )
         await self.telemetry.heal_moved(row=self.row)
 
     async def note_lock(self, lock: Lock) -> None:
-        """By this an orphan of ours is known from a stranger's lock, and an apply that has begun from one that has not."""
-        noted: dict[str, object] = {"own_lock": OwnLock(id=lock.id, who=lock.who)}
-        if lock.operation == APPLY:
-            noted["apply_seen_at"] = self.clock()
-        await self._put(lambda row: row.model_copy(update=noted))
+        """By this an orphan of ours is known from a stranger's lock."""
+        await self.own_lock_is(OwnLock(id=lock.id, who=lock.who))
 
-    async def applied(self, note: str | None) -> None:
-        now = self.clock()
-        # An apply that ended well had begun, also where it was over before anybody saw its lock.
+    async def own_lock_is(self, own_lock: OwnLock | None) -> None:
+        await self._put(lambda row: row.model_copy(update={"own_lock": own_lock}))
+
+    async def applied(self, note: str | None, *, left_serial: int | None, own_lock: OwnLock | None) -> None:
+        """``left_serial`` is what the state says now, if the apply can have left it; ``own_lock`` the lock that it had."""
         await self._put(
             lambda row: row.moved(
-                HealStep.APPLIED, at=now, note=note, apply_seen_at=now if note is None else row.apply_seen_at
+                HealStep.APPLIED, at=self.clock(), note=note, left_serial=left_serial, own_lock=own_lock
             )
         )
 

@@ -5,12 +5,13 @@ from datetime import datetime
 from typing import Final
 
 from drift.brakes import Brakes
-from drift.checks import check_of, finding_fingerprints, touched
-from drift.healing.resuming import OF_OUR_OWN_MAKING, is_what_was_judged
-from records.heal_ledger import HealRow, HealStep
+from drift.checks import check_of, touched
+from drift.healing.resuming import OF_OUR_OWN_MAKING, is_drift_that_was_judged
+from records.heal_ledger import HealRow, HealStep, OwnLock
 from records.heals import HealJob
 from records.locks import Lock
-from records.plan_checks import Decision, HoldReason, PlannedStack, StackObservation
+from records.plan_checks import Decision, HoldReason, StackObservation
+from records.terraform import Applied, FailedApply, Reach
 from records.timestamps import format_utc
 from records.verdicts import Verdict
 
@@ -33,7 +34,7 @@ def why_ended(row: HealRow, seen: StackObservation, brakes: Brakes, *, now: date
     moved = _moved_ground(row.job, seen)
     if moved:
         return End(step=HealStep.SUPERSEDED, note=moved)
-    locked = why_locked(row, seen.lock)
+    locked = why_locked(seen.lock, row.own_lock)
     if locked:
         return locked
     check = check_of(seen, brakes, now=now)
@@ -56,7 +57,7 @@ def why_held(seen: StackObservation, brakes: Brakes, *, now: datetime) -> End | 
 
 def why_not_resumed(row: HealRow, seen: StackObservation) -> End | None:
     """Why a job that an earlier worker may have applied cannot be gone on with; None where it can."""
-    locked = why_locked(row, seen.lock)
+    locked = why_locked(seen.lock, row.own_lock)
     if locked:
         return locked
     if seen.plan is None:
@@ -76,10 +77,10 @@ def why_not_resumed(row: HealRow, seen: StackObservation) -> End | None:
             reason=HoldReason.RECORDS_DISAGREE,
             note=f"An apply of this job was cut off, and the records are not what it can have left (verdict {seen.verdict}).",
         )
-    if not is_what_was_judged(row, seen.plan):
+    if not is_drift_that_was_judged(row, seen.plan):
         note = "An apply of this job was cut off, and what a plan shows now is not what was judged."
         return End(step=HealStep.HELD, reason=HoldReason.RECORDS_DISAGREE, note=note)
-    if seen.verdict is not Verdict.HEALTHY and not _can_have_moved_it(row, seen.plan):
+    if seen.verdict is not Verdict.HEALTHY and (seen.serial != row.left_serial or seen.plan.changes_outputs):
         note = "The state was written since, and nothing says that it was by the apply of this job that was cut off."
         return End(step=HealStep.HELD, reason=HoldReason.RECORDS_DISAGREE, note=note)
     return None
@@ -88,12 +89,6 @@ def why_not_resumed(row: HealRow, seen: StackObservation) -> End | None:
 def is_gone_over(seen: StackObservation) -> bool:
     """Whether the records are healthy with nothing left to undo: what is not of this job's making is a later deploy's."""
     return seen.verdict is Verdict.HEALTHY and seen.plan is not None and not list(touched(seen.plan.findings))
-
-
-def _can_have_moved_it(row: HealRow, plan: PlannedStack) -> bool:
-    """Whether the apply is known to have begun and to have done something: else somebody else wrote the state."""
-    left = set(finding_fingerprints(plan.findings))
-    return row.apply_seen_at is not None and left != set(row.finding_fingerprints)
 
 
 def _moved_ground(job: HealJob, seen: StackObservation) -> str | None:
@@ -108,12 +103,24 @@ def _moved_ground(job: HealJob, seen: StackObservation) -> str | None:
     return None
 
 
-def why_locked(row: HealRow, lock: Lock | None) -> End | None:
+def why_not_applied(apply: Applied | FailedApply, lock: Lock | None) -> End | None:
+    """Why nothing was applied, where that is known for certain; ``lock`` is what is on the state now."""
+    if isinstance(apply, Applied):
+        return None
+    if apply.reach is Reach.NOT_STARTED:
+        return End(step=HealStep.HELD, reason=HoldReason.INCONCLUSIVE, note=apply.failure.message)
+    if apply.reach is Reach.NO_LOCK:
+        note = " ".join(["Terraform did not get the state's lock.", *apply.failure.lines])
+        return why_locked(lock, None) or End(step=HealStep.HELD, reason=HoldReason.LOCKED, note=note)
+    return None
+
+
+def why_locked(lock: Lock | None, own_lock: OwnLock | None) -> End | None:
     """Of a locked state there is no locked plan, which would read as inconclusive."""
     if lock is None:
         return None
     since = f" since {format_utc(lock.created_at)}" if lock.created_at else ""
-    if row.own_lock and row.own_lock.id == lock.id:
+    if own_lock and own_lock.id == lock.id:
         note = (
             f"The state is locked{since} by a worker of our own that died ({lock.who}, lock {lock.id}). "
             f"Make sure that it is dead, run `terraform force-unlock {lock.id}`, then retry the job."

@@ -9,11 +9,13 @@ from typing import Final
 
 from drift.healing.entry import LedgerEntry
 from records.errors import RecordError, StoreError
+from records.heal_ledger import HealRow
 from records.heals import HealJob
 from records.locks import Lock
 from records.ports import Clock, RecordReader
 from records.readings import Present
 from records.registry import StateLocation
+from records.terraform import Applied, Cause, FailedApply, Reach
 
 _POLL_SECONDS: Final = 0.1
 """Terraform holds its lock for a good part of a second at least; once it is noted, nobody looks any more."""
@@ -29,7 +31,11 @@ class LockWatch:
 
     @asynccontextmanager
     async def noting(self, entry: LedgerEntry) -> AsyncIterator[None]:
-        """While a command of ours runs that takes the lock. What cannot be noted costs a person a look, and the job nothing."""
+        """While a command of ours runs that takes the lock. What cannot be noted costs a person a look, and the job nothing.
+
+        What is noted may be the lock of somebody else of our name, for which the command waits: who sees it fail takes that
+        back.
+        """
         is_over = asyncio.Event()
         watching = asyncio.create_task(self._watch(entry, is_over, since=self.clock()))
         try:
@@ -39,8 +45,17 @@ class LockWatch:
             await watching
 
     def is_ours(self, lock: Lock, *, since: datetime) -> bool:
-        """Whether this process can have taken it: under its own name, and not before it began."""
+        """Whether a command of this process can have taken it: under its own name, and not before it began."""
         return bool(lock.id) and lock.who == self.own_name and lock.created_at is not None and lock.created_at >= since
+
+    def is_orphan(self, lock: Lock, apply: Applied | FailedApply, row: HealRow) -> bool:
+        """Whether a lock that is there after an apply of ours is its own: Terraform had it, and could not give it back."""
+        since = row.applying_since
+        if isinstance(apply, Applied) or since is None or not has_had_the_lock(apply):
+            return False
+        if row.own_lock and row.own_lock.id == lock.id:
+            return True
+        return apply.failure.cause is not Cause.FAILED and self.is_ours(lock, since=since)
 
     async def _watch(self, entry: LedgerEntry, is_over: asyncio.Event, *, since: datetime) -> None:
         location = await self._location(entry.row.job)
@@ -63,3 +78,8 @@ class LockWatch:
             return registry.record.entry(job.stack).state
         except RecordError:
             return None
+
+
+def has_had_the_lock(apply: Applied | FailedApply) -> bool:
+    """Whether Terraform is known to have had the state's lock for this apply."""
+    return isinstance(apply, Applied) or apply.reach is Reach.BEGUN

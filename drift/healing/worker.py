@@ -15,10 +15,19 @@ from drift.checks import finding_fingerprints, touched
 from drift.fleet import Fleet
 from drift.healing.approvals import read_approvals
 from drift.healing.entry import LedgerEntry
-from drift.healing.judging import GONE_OVER, End, is_gone_over, why_ended, why_held, why_locked, why_not_resumed
-from drift.healing.lock_watch import LockWatch
+from drift.healing.judging import (
+    GONE_OVER,
+    End,
+    is_gone_over,
+    why_ended,
+    why_held,
+    why_locked,
+    why_not_applied,
+    why_not_resumed,
+)
+from drift.healing.lock_watch import LockWatch, has_had_the_lock
 from drift.healing.messages import Refusal, read_message, unlike_the_ledger
-from drift.healing.resuming import as_judged_before, is_what_was_judged
+from drift.healing.resuming import is_as_left, left_by
 from drift.observing import Look, StackObserver
 from drift.planned import Deployed
 from drift.policy import InvalidPolicy, Policy
@@ -38,7 +47,8 @@ from records.heals import HealJob
 from records.plan_checks import HoldReason, PlannedStack, StackObservation, stack_path
 from records.ports import Clock, RecordReader
 from records.readings import Present, Reading, StateHead
-from records.terraform import NoAnswer
+from records.terraform import Applied, FailedApply
+from records.verdicts import Verdict
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -143,12 +153,15 @@ class Healer:
 
     async def _take_on(self, entry: LedgerEntry, lease: StackLease) -> None:
         await entry.begin()
-        job = entry.row.job
+        job, own_lock = entry.row.job, entry.row.own_lock
         async with AsyncExitStack() as opened:
             async with self.lock_watch.noting(entry):
                 look = await opened.enter_async_context(
                     self.observer.looking(job.market, job.stack, lock_timeout_seconds=self.lock_timeout_seconds)
                 )
+            if look.deployed is None and entry.row.own_lock != own_lock:
+                # A plan that came to nothing may have waited for a lock of somebody else of our name.
+                await entry.own_lock_is(own_lock)
             if entry.row.applying_since is None:
                 await self._heal(entry, look, lease)
             else:
@@ -179,7 +192,8 @@ class Healer:
         elif not list(touched(seen.plan.findings)):
             await entry.end(HealStep.VERIFIED, _TOLD[recording])
         else:
-            again = replace(look, seen=as_judged_before(seen))
+            # What made them disagree was our own apply, which is on record by now.
+            again = replace(look, seen=seen.model_copy(update={"verdict": Verdict.HEALTHY}))
             await self._apply(entry, again, lease, await self._brakes(entry.row, again.seen))
 
     async def _apply(self, entry: LedgerEntry, look: Look, lease: StackLease, brakes: Brakes) -> None:
@@ -187,8 +201,8 @@ class Healer:
 
         What a person may have said meanwhile is read last of all: the ledger can take its time to keep a step.
         """
-        plan, deployed = look.seen.plan, look.deployed
-        if plan is None or deployed is None:
+        plan, serial, deployed = look.seen.plan, look.seen.serial, look.deployed
+        if plan is None or serial is None or deployed is None:
             await self._end(entry, None)
             return
         was_applying_since = entry.row.applying_since
@@ -202,40 +216,45 @@ class Healer:
             return
         _insist_on(lease, entry.row)
         async with self.lock_watch.noting(entry):
-            outcome = await deployed.module.apply(deployed.made, lock_timeout_seconds=self.lock_timeout_seconds)
+            apply = await deployed.module.apply(deployed.made, lock_timeout_seconds=self.lock_timeout_seconds)
         # Before anything else: whoever waited for Terraform's lock may move the state from here on.
         state = await self.records.state(location=deployed.location)
-        told = " ".join(outcome.lines) if isinstance(outcome, NoAnswer) else None
-        await entry.applied(told)
-        await self._verify(entry, deployed, state, is_whole=told is None)
-
-    async def _verify(
-        self, entry: LedgerEntry, deployed: Deployed, state: Reading[StateHead], *, is_whole: bool
-    ) -> None:
-        """Looks whether the drift is undone, and has the records say what the apply left in the state.
-
-        Terraform applies a plan to the state that it was made on, or not at all. So what a whole apply left is ours; after one
-        that failed it is only where nothing is left that was not judged.
-        """
-        job, since = entry.row.job, entry.row.applying_since
         lock = state.blob.lock if isinstance(state, Present) else None
-        if not is_whole and lock and since and self.lock_watch.is_ours(lock, since=since):
-            # Terraform was killed before it gave it back. Nobody else will, and every deploy would wait for it.
-            await entry.note_lock(lock)
-            await self._end(entry, why_locked(entry.row, lock))
+        end = why_not_applied(apply, lock)
+        if end:
+            await entry.stopped(end.note, end.reason, applying_since=was_applying_since)
             return
+        judged = StateHead(serial=serial, lineage=look.seen.lineage)
+        left_serial = left_by(apply, judged=judged, state=state.record) if isinstance(state, Present) else None
+        own_lock = entry.row.own_lock if has_had_the_lock(apply) else None
+        told = None if isinstance(apply, Applied) else " ".join(apply.failure.lines)
+        await entry.applied(told, left_serial=left_serial, own_lock=own_lock)
+        if lock and self.lock_watch.is_orphan(lock, apply, entry.row):
+            # Nobody else will give it back, and every deploy would wait for it.
+            await entry.note_lock(lock)
+            await self._end(entry, why_locked(lock, entry.row.own_lock))
+            return
+        await self._verify(entry, deployed, state, _Deed(judged=judged, plan=plan, apply=apply))
+
+    async def _verify(self, entry: LedgerEntry, deployed: Deployed, state: Reading[StateHead], deed: "_Deed") -> None:
+        """Looks whether the drift is undone, and has the records say what the apply left in the state, unless somebody else
+        may have been there too.
+        """
+        job, left_serial = entry.row.job, entry.row.left_serial
         shown = await deployed.plan_again()
         if isinstance(shown, Inconclusive) or not isinstance(state, Present):
             why = " ".join(shown.diagnostics) if isinstance(shown, Inconclusive) else "the state cannot be read"
             raise UnverifiedHealError(f"{stack_path(job.market, job.stack)}: {why}")
-        recording = HealRecording.NOT_OURS
-        if is_whole or is_what_was_judged(entry.row, shown):
+        is_written = (state.record.serial, state.record.lineage) != (deed.judged.serial, deed.judged.lineage)
+        recording = HealRecording.NOT_OURS if is_written else HealRecording.UNMOVED
+        is_ours = not is_written or is_as_left(deed.apply, judged=deed.plan, shown=shown)
+        if left_serial is not None and is_ours:
             # When the apply ended and not now: a deploy that ends in between is later than this heal.
             applied_at = entry.row.events[-1].at
-            recording = await self.recorder.record_heal(job=job, serial=state.record.serial, at=applied_at)
+            recording = await self.recorder.record_heal(job=job, serial=left_serial, at=applied_at)
         left = sorted({finding.address for finding in touched(shown.findings)}.intersection(job.addresses))
-        if recording is HealRecording.NOT_OURS and state.record.serial != job.serial:
-            note = "The state was written, and what is in it is not for this job to record: somebody else was here too."
+        if recording is HealRecording.NOT_OURS and is_written:
+            note = "The state was written, and nothing says that it was by the apply of this job alone."
             await entry.end(HealStep.HELD, note, HoldReason.RECORDS_DISAGREE)
         elif left:
             await entry.end(HealStep.NOT_CONVERGED, f"After the apply there is still, or again: {', '.join(left)}.")
@@ -259,6 +278,15 @@ class Healer:
             fleet=fleet.spread(plan.fleet_fingerprints),
             approvals=await read_approvals(self.ledger, row),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Deed:
+    """What came of applying a plan, and the state that it was made on."""
+
+    judged: StateHead
+    plan: PlannedStack
+    apply: Applied | FailedApply
 
 
 def _insist_on(lease: StackLease, row: HealRow) -> None:

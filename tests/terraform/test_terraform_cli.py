@@ -23,7 +23,7 @@ from adapters.terraform_cli import TerraformCli, TerraformOptions
 from adapters.terraform_states import AzureStates, FolderStates
 from records.errors import BundleError, SettingsError
 from records.registry import StateLocation
-from records.terraform import Applied, Cause, DiagnosticSeverity, MadePlan, NoAnswer, Step
+from records.terraform import Applied, Cause, DiagnosticSeverity, FailedApply, MadePlan, NoAnswer, Reach, Step
 from records.tracker import Bundle
 from tests.world.sim_cloud import SimCloud, make_sim_cloud, using_azsim
 from tests.world.terraform_backend import TerraformStack, TerraformWorld
@@ -181,26 +181,31 @@ async def test_a_change_in_a_workspace_is_planned_locked_applied_and_then_gone(
         (change,) = shown(plan)["resource_changes"]
         assert (change["address"], change["change"]["actions"]) == ("terraform_data.a", ["update"])
         assert shown(plan)["planned_values"]["outputs"]["at"]["value"] == "prod"
-        assert await module.apply(plan, lock_timeout_seconds=1) == Applied()
+        assert await module.apply(plan, lock_timeout_seconds=1) == Applied(most_writes=1)
         again = await module.plan()
         assert isinstance(again, MadePlan)
         assert not again.has_changes
         stale = await module.apply(plan, lock_timeout_seconds=1)
-        assert isinstance(stale, NoAnswer)
-        assert (stale.step, stale.diagnostics[0].summary) == (Step.APPLY, "Saved plan is stale")
+        assert isinstance(stale, FailedApply)
+        assert (stale.reach, stale.changed) == (Reach.NOT_BEGUN, 0)
+        assert (stale.failure.step, stale.failure.diagnostics[0].summary) == (Step.APPLY, "Saved plan is stale")
     assert json.loads(stack.blob.client.download_blob().readall())["serial"] == 3
 
 
-async def test_a_locked_state_holds_a_locked_plan_up_and_no_other(
+async def test_a_locked_state_holds_an_apply_and_a_locked_plan_up_and_no_other(
     in_azure: TerraformWorld, tmp_path: Path, work: Path
 ) -> None:
     stack = deploy(in_azure, tmp_path / "deployed", VALUE.format("a"), name="locked")
     made = packed(stack.folder)
     lease = stack.blob.client.acquire_lease()
     async with planner(in_azure, work).deployed(content=made.content, bundle=made.bundle, state=at("locked")) as module:
-        assert isinstance(await module.plan(), MadePlan)
+        plan = await module.plan()
+        assert isinstance(plan, MadePlan)
         held = await module.plan(lock_timeout_seconds=0)
+        apply = await module.apply(plan, lock_timeout_seconds=0)
     lease.break_lease(0)
+    assert isinstance(apply, FailedApply)
+    assert apply.reach is Reach.NO_LOCK
     assert isinstance(held, NoAnswer)
     assert (held.step, held.cause) == (Step.PLAN, Cause.FAILED)
     assert held.diagnostics[0].summary == "Error acquiring the state lock"
@@ -271,8 +276,8 @@ async def test_an_estate_on_disk_is_planned_and_applied_in_its_own_files(
         assert [one["change"]["actions"] for one in shown(plan)["resource_changes"]] == [["update"]]
         assert file.read_bytes() == before
         assert isinstance(plan, MadePlan)
-        assert await module.apply(plan, lock_timeout_seconds=0) == Applied()
-    assert json.loads(file.read_bytes())["serial"] > json.loads(before)["serial"]
+        assert await module.apply(plan, lock_timeout_seconds=0) == Applied(most_writes=2)
+    assert json.loads(file.read_bytes())["serial"] == json.loads(before)["serial"] + 2
 
 
 async def test_where_the_state_is_a_bundle_has_no_say_in(tmp_path: Path, work: Path) -> None:
@@ -319,8 +324,9 @@ async def test_an_apply_over_its_limit_saves_its_state_and_gives_its_lock_back(
         plan = await module.plan()
         assert isinstance(plan, MadePlan)
         done = await module.apply(plan, lock_timeout_seconds=0)
-    assert isinstance(done, NoAnswer)
-    assert (done.step, done.cause) == (Step.APPLY, Cause.TIME_LIMIT)
+    assert isinstance(done, FailedApply)
+    assert (done.failure.step, done.failure.cause) == (Step.APPLY, Cause.TIME_LIMIT)
+    assert (done.reach, done.changed) == (Reach.BEGUN, 0)
     assert stack.blob.client.get_blob_properties().lease.state == "available"
     (resource,) = json.loads(stack.blob.client.download_blob().readall())["resources"]
     assert resource["instances"][0]["status"] == "tainted"
@@ -410,8 +416,8 @@ async def test_a_state_that_an_apply_could_not_write_is_pushed_before_its_folder
         plan = await module.plan()
         assert isinstance(plan, MadePlan)
         failed = await module.apply(plan, lock_timeout_seconds=0)
-    assert isinstance(failed, NoAnswer)
-    assert (failed.step, failed.cause) == (Step.APPLY, cause)
+    assert isinstance(failed, FailedApply)
+    assert (failed.failure.step, failed.failure.cause) == (Step.APPLY, cause)
     assert (tmp_path / "pushed").exists() == (cause is Cause.FAILED)
 
 

@@ -10,15 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from records.locks import APPLY, LOCK_METADATA_KEY
+from records.locks import LOCK_METADATA_KEY
 from records.registry import StateLocation
-from records.terraform import Applied, Cause, Diagnostic, DiagnosticSeverity, NoAnswer, Step
+from records.terraform import Applied, Cause, Diagnostic, DiagnosticSeverity, FailedApply, NoAnswer, Reach, Step
 from records.timestamps import format_utc
 from tests.estates import LINEAGE, SERIAL, put_state
 from tests.unit.plan_samples import NO_OP, UPDATE, plan_bytes, resource
 from tests.unit.planner_fake import STATE, DriftEstate, Outcome, inconclusive
 
 OWN_NAME: Final = "trueup@worker"
+APPLY: Final = "OperationTypeApply"
 PLAN: Final = "OperationTypePlan"
 SSH: Final = "azurerm_network_security_rule.ssh"
 RDP: Final = "azurerm_network_security_rule.rdp"
@@ -43,7 +44,7 @@ class Cloud:
     """de/network, as it was deployed until somebody clicks. ``applies`` has what each apply changed.
 
     ``moves_serial`` is whether an apply that undoes a click leaves another state than there was: some resources have values
-    that each write moves. ``shows`` is given in place of a plan, until something is applied.
+    that each write moves. ``shows`` is given in place of a plan, until something is applied; ``refuses`` in place of an apply.
     """
 
     world: DriftEstate
@@ -52,9 +53,12 @@ class Cloud:
     known: dict[str, str] = field(default_factory=lambda: dict(AS_DEPLOYED))
     serial: int = SERIAL
     lineage: str = LINEAGE
+    outputs: str = "as deployed"
+    known_outputs: str = "as deployed"
     moves_serial: bool = False
     shows: Outcome | None = None
     cut_off: CutOff | None = None
+    refuses: FailedApply | None = None
     undone_again: bool = False
     applies: list[dict[str, str]] = field(default_factory=list)
     plans: list[int | None] = field(default_factory=list)
@@ -72,8 +76,9 @@ class Cloud:
         self.serial = self.serial + 1 if serial is None else serial
         put_state(self.world.estate, "de", "network", self.serial, lineage=self.lineage)
 
-    def deploy_by_hand(self, **code: str) -> None:
+    def deploy_by_hand(self, outputs: str | None = None, **code: str) -> None:
         """A stranger's apply of other code, of which no record is written."""
+        self.known_outputs = outputs or self.known_outputs
         rules = {f"azurerm_network_security_rule.{name}": access for name, access in code.items()}
         self.real |= AS_DEPLOYED | rules
         self.known = dict(self.real)
@@ -102,13 +107,15 @@ class Cloud:
             self.unlock()
         return self.shows or self._document()
 
-    async def apply(self, document: bytes, *, state: StateLocation, lock_timeout_seconds: int) -> Applied | NoAnswer:
+    async def apply(self, document: bytes, *, state: StateLocation, lock_timeout_seconds: int) -> Applied | FailedApply:
         self.before_apply()
+        if self.refuses:
+            return self.refuses
         if self.is_locked:
-            return _locked(Step.APPLY)
+            return _failed(_locked(Step.APPLY), Reach.NO_LOCK)
         plan = json.loads(document)
         if self.shows is None and plan["ground"] != [self.lineage, self.serial]:
-            return _failed("Saved plan is stale")
+            return _failed(_said("Saved plan is stale"), Reach.NOT_BEGUN)
         self.lock(f"apply-{len(self.applies)}", OWN_NAME)
         for _ in range(MOMENTS):
             await asyncio.sleep(0)
@@ -124,16 +131,16 @@ class Cloud:
         self.real |= done
         if self.cut_off:
             return self._end_before_the_end(self.cut_off)
-        self.known = dict(self.real)
+        self.known, self.known_outputs = dict(self.real), self.outputs
         self.unlock()
         if self.moves_serial:
             self.write_state()
         if self.undone_again:
             self.click()
         self.after_apply()
-        return Applied()
+        return Applied(most_writes=1)
 
-    def _end_before_the_end(self, cut_off: CutOff) -> NoAnswer:
+    def _end_before_the_end(self, cut_off: CutOff) -> FailedApply:
         self.cut_off = None
         self.unlock()
         if cut_off.writes_state:
@@ -143,7 +150,9 @@ class Cloud:
             self.lock(f"apply-{len(self.applies) - 1}", OWN_NAME)
         if cut_off.dies:
             raise cut_off.dies("in the middle of the apply")
-        return _failed("creating NSG Rule")
+        self.after_apply()
+        cause = Cause.KILLED if cut_off.leaves_lock else Cause.FAILED if cut_off.writes_state else Cause.STATE_LOST
+        return _failed(_said("creating NSG Rule", cause), Reach.BEGUN, changed=cut_off.after)
 
     def _document(self) -> bytes:
         drift = [
@@ -160,7 +169,8 @@ class Cloud:
             )
             for address, code in sorted(self.code.items())
         ]
-        return plan_bytes(drift, changes, ground=[self.lineage, self.serial])
+        outputs = {} if self.known_outputs == self.outputs else {"of": {"actions": UPDATE}}
+        return plan_bytes(drift, changes, output_changes=outputs, ground=[self.lineage, self.serial])
 
 
 def _locked(step: Step) -> NoAnswer:
@@ -168,5 +178,10 @@ def _locked(step: Step) -> NoAnswer:
     return NoAnswer(step=step, cause=Cause.FAILED, message="Terraform gave no answer.", diagnostics=(said,))
 
 
-def _failed(summary: str) -> NoAnswer:
-    return inconclusive(step=Step.APPLY, diagnostics=(Diagnostic(severity=DiagnosticSeverity.ERROR, summary=summary),))
+def _said(summary: str, cause: Cause = Cause.FAILED) -> NoAnswer:
+    said = Diagnostic(severity=DiagnosticSeverity.ERROR, summary=summary)
+    return inconclusive(cause, step=Step.APPLY, diagnostics=(said,))
+
+
+def _failed(failure: NoAnswer, reach: Reach, changed: int = 0) -> FailedApply:
+    return FailedApply(failure=failure, reach=reach, changed=changed, most_writes=1)

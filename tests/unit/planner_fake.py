@@ -22,7 +22,7 @@ from records.errors import BundleError
 from records.plan_checks import StackObservation
 from records.registry import StateLocation
 from records.results import Run
-from records.terraform import Applied, Cause, DeployedRoot, MadePlan, NoAnswer, ReadT, Step
+from records.terraform import Applied, Cause, DeployedRoot, FailedApply, MadePlan, NoAnswer, ReadT, Step
 from records.tracker import Bundle
 from tests.estates import CONTAINERS, RULES, MemoryEstate, entry, put_registry, put_state, put_tracker
 from tests.fakes import MemoryBlobStore
@@ -61,7 +61,7 @@ class Terraform(Protocol):
 
     async def apply(
         self, document: bytes, *, state: StateLocation, lock_timeout_seconds: int
-    ) -> Applied | NoAnswer: ...
+    ) -> Applied | FailedApply: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +153,7 @@ class _FakeModule:
 
         return await asyncio.to_thread(read)
 
-    async def apply(self, plan: MadePlan, *, lock_timeout_seconds: int) -> Applied | NoAnswer:
+    async def apply(self, plan: MadePlan, *, lock_timeout_seconds: int) -> Applied | FailedApply:
         assert self.planner.terraform, "a check applies nothing"
         return await self.planner.terraform.apply(
             plan.json_file.read_bytes(), state=self.state, lock_timeout_seconds=lock_timeout_seconds

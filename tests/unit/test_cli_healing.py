@@ -21,7 +21,7 @@ from records.errors import SettingsError
 from records.heal_ledger import HealRow, HealStep
 from records.heals import QUEUE
 from records.registry import StateLocation
-from records.terraform import Applied, Cause, DeployedRoot, MadePlan, NoAnswer, ReadT, Step
+from records.terraform import Applied, Cause, DeployedRoot, FailedApply, MadePlan, NoAnswer, ReadT, Step
 from records.tracker import Bundle
 from tests.estates import CONTAINERS, FolderEstate, entry, put_registry, put_state, put_tracker
 from tests.unit.planner_fake import PLANS, bundle_bytes, bundle_of
@@ -68,11 +68,11 @@ class _PlayedModule:
         with mapped(plan.json_file) as document:
             return reader(document)
 
-    async def apply(self, plan: MadePlan, *, lock_timeout_seconds: int) -> Applied | NoAnswer:
+    async def apply(self, plan: MadePlan, *, lock_timeout_seconds: int) -> Applied | FailedApply:
         self.terraform.applied.append(self.key)
         if not self.terraform.does_nothing:
             self.terraform.clicked.discard(self.key)
-        return Applied()
+        return Applied(most_writes=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ async def test_nothing_is_applied_where_there_is_by_then(bench: HealBench, case:
 
 async def test_a_rest_that_is_stopped_is_still_known_to_be_one(bench: HealBench) -> None:
     message = await bench.clicked(SSH, RDP)
-    bench.cloud.cut_off = CutOff(after=1, dies=CrashError)
+    bench.cloud.cut_off = CutOff(after=1, writes_state=False, dies=CrashError)
     with pytest.raises(CrashError):
         await bench.healer().heal(message)
     began = bench.row.applying_since
@@ -113,7 +113,7 @@ class TestALockBeforeThePlan:
         self, bench: HealBench
     ) -> None:
         message = await bench.clicked(SSH)
-        bench.cloud.cut_off = CutOff(after=1, leaves_lock=True, dies=CrashError)
+        bench.cloud.cut_off = CutOff(after=1, writes_state=False, leaves_lock=True, dies=CrashError)
         with pytest.raises(CrashError):
             await bench.healer().heal(message)
         bench.cloud.before_plan = bench.cloud.unlock

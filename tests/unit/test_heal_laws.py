@@ -8,21 +8,24 @@ from hypothesis import HealthCheck, assume, find, given, settings
 from hypothesis import strategies as st
 
 from drift.brakes import Brakes
-from drift.checks import check_of, finding_fingerprints, job_of, touched
+from drift.checks import check_of, finding_fingerprints, job_of
 from drift.healing.judging import GONE_OVER, End, is_gone_over, why_ended, why_held, why_not_resumed
-from drift.healing.resuming import OF_OUR_OWN_MAKING, as_judged_before, is_what_was_judged
+from drift.healing.resuming import OF_OUR_OWN_MAKING, is_as_left, is_drift_that_was_judged, left_by
 from drift.policy import KillSwitch
 from records.errors import TrueupError
 from records.findings import FindingKind
 from records.heal_ledger import ENDED, HealRow, HealStep, OwnLock
 from records.locks import UNREADABLE_LOCK, Lock
 from records.plan_checks import Decision, HoldReason, StackObservation
+from records.readings import Present, StateHead
+from records.terraform import Applied, Cause, FailedApply, Reach
 from records.verdicts import Verdict
 from tests.estates import SERIAL
 from tests.unit.drift_samples import ON, finding
 from tests.unit.healing_bench import HealBench
 from tests.unit.healing_cloud import AS_DEPLOYED, OTHER, RDP, SSH, CutOff
 from tests.unit.observation_samples import NOW, CrashError, brakes, plan_of, seen
+from tests.unit.planner_fake import inconclusive
 from tests.unit.test_check_laws import FLEETS, POLICIES, is_a_click_that_may_be_undone, observations
 
 CLICK: Final = finding("azurerm_subnet.clicked")
@@ -102,39 +105,71 @@ KINDS: Final = st.sampled_from(FindingKind)
 
 
 @given(st.sets(st.integers(0, 3)), st.sets(st.integers(0, 3), min_size=1), st.lists(KINDS, min_size=4, max_size=4))
-def test_what_is_left_is_ours_exactly_where_all_of_it_was_judged_to_the_last_attribute(
+def test_what_is_left_is_gone_on_with_exactly_where_all_of_it_is_drift_that_was_judged_to_the_last_attribute(
     left: set[int], judged: set[int], kinds: list[FindingKind]
 ) -> None:
     row = JOB.model_copy(update={"finding_fingerprints": finding_fingerprints(FOUR[number] for number in judged)})
     found = [FOUR[number].model_copy(update={"kind": kinds[number]}) for number in sorted(left)]
     changing = {number for number in left if kinds[number] is not FindingKind.STALE_STATE}
-    known = {FindingKind.PORTAL_DRIFT, FindingKind.PENDING_CHANGE}
-    assert is_what_was_judged(row, plan_of(*found)) is (
-        changing <= judged and all(kinds[number] in known for number in changing)
+    assert is_drift_that_was_judged(row, plan_of(*found)) is (
+        changing <= judged and all(kinds[number] is FindingKind.PORTAL_DRIFT for number in changing)
     )
-    assert not is_what_was_judged(row, plan_of(*found, carried_along=("azurerm_subnet.moved",)))
+    assert not is_drift_that_was_judged(row, plan_of(*found, carried_along=("azurerm_subnet.moved",)))
 
 
-@given(looks())
-def test_what_is_left_is_judged_anew_as_the_drift_that_it_was(one: StackObservation) -> None:
-    again = as_judged_before(one)
-    assert again.verdict is (Verdict.HEALTHY if one.plan else one.verdict)
-    if one.plan is None or again.plan is None:
-        assert again == one
-        return
-    assert finding_fingerprints(again.plan.findings) == finding_fingerprints(one.plan.findings)
-    known = {FindingKind.PORTAL_DRIFT, FindingKind.PENDING_CHANGE}
-    for before, after in zip(one.plan.findings, again.plan.findings, strict=True):
-        assert after.kind is (FindingKind.PORTAL_DRIFT if before.kind in known else before.kind)
-    assert not [found for found in touched(again.plan.findings) if found.kind is FindingKind.PENDING_CHANGE]
+WHOLE: Final = Applied(most_writes=1)
+HALF: Final = FailedApply(failure=inconclusive(), reach=Reach.BEGUN, changed=1, most_writes=1)
+
+
+@given(st.sets(st.integers(0, 3)), st.sets(st.integers(0, 3), min_size=1), st.lists(KINDS, min_size=4, max_size=4))
+def test_a_change_that_waits_is_ours_only_where_an_apply_has_failed_before_it_came_to_it(
+    left: set[int], judged: set[int], kinds: list[FindingKind]
+) -> None:
+    plan = plan_of(*(FOUR[number] for number in judged))
+    found = [FOUR[number].model_copy(update={"kind": kinds[number]}) for number in sorted(left)]
+    shown = plan_of(*found)
+    changing = {number for number in left if kinds[number] is not FindingKind.STALE_STATE}
+    is_drift = all(kinds[number] is FindingKind.PORTAL_DRIFT for number in changing)
+    is_rest = all(kinds[number] in {FindingKind.PORTAL_DRIFT, FindingKind.PENDING_CHANGE} for number in changing)
+    assert is_as_left(WHOLE, judged=plan, shown=shown) is is_drift
+    assert is_as_left(HALF, judged=plan, shown=shown) is (
+        changing <= judged and (is_rest if len(judged) > 1 else is_drift)
+    )
+    for apply in (WHOLE, HALF):
+        assert not is_as_left(apply, judged=plan, shown=plan_of(*found, carried_along=("azurerm_subnet.moved",)))
+        assert not is_as_left(apply, judged=plan, shown=shown.model_copy(update={"changes_outputs": True}))
+
+
+@given(
+    serial=st.integers(SERIAL - 2, SERIAL + 5),
+    lineage=st.sampled_from([None, "the", "another"]),
+    changed=st.integers(0, 2),
+    most_writes=st.integers(1, 3),
+    cause=st.sampled_from(Cause),
+)
+def test_no_state_is_an_applys_that_it_cannot_have_left(
+    serial: int, lineage: str | None, changed: int, most_writes: int, cause: Cause
+) -> None:
+    failed = FailedApply(failure=inconclusive(cause), reach=Reach.BEGUN, changed=changed, most_writes=most_writes)
+    judged, state = StateHead(serial=SERIAL, lineage="the"), StateHead(serial=serial, lineage=lineage)
+    can_be = lineage == "the" and SERIAL <= serial <= SERIAL + most_writes
+    assert left_by(Applied(most_writes=most_writes), judged=judged, state=state) == (serial if can_be else None)
+    can_have_written = changed > 0 and cause is not Cause.STATE_LOST
+    assert left_by(failed, judged=judged, state=state) == (serial if can_be and can_have_written else None)
 
 
 @settings(max_examples=200)
-@given(looks(), st.sampled_from([UNREADABLE_LOCK, Lock(ID="1", Who="bob@laptop")]), st.booleans())
+@given(
+    looks(),
+    st.sampled_from([UNREADABLE_LOCK, Lock(ID="1", Who="bob@laptop")]),
+    st.booleans(),
+    st.none() | st.integers(SERIAL, SERIAL + 2),
+)
 def test_no_job_is_gone_on_with_on_ground_that_its_own_apply_cannot_have_left(
-    one: StackObservation, lock: Lock, is_ours: bool
+    one: StackObservation, lock: Lock, is_ours: bool, left_serial: int | None
 ) -> None:
-    row = JOB.model_copy(update={"own_lock": OwnLock(id="1", who="us@here") if is_ours else None})
+    own_lock = OwnLock(id="1", who="us@here") if is_ours else None
+    row = JOB.model_copy(update={"own_lock": own_lock, "left_serial": left_serial})
     end = why_not_resumed(row, one)
     if end is None:
         assert one.plan
@@ -143,6 +178,7 @@ def test_no_job_is_gone_on_with_on_ground_that_its_own_apply_cannot_have_left(
         assert (one.lineage, one.bundle_sha256) == (row.job.lineage, row.job.bundle_sha256)
         assert one.serial is not None
         assert one.serial >= row.job.serial
+        assert one.verdict is Verdict.HEALTHY or one.serial == left_serial
     else:
         assert end.step is (HealStep.SUPERSEDED if end.note == GONE_OVER else HealStep.HELD)
         assert end.note != GONE_OVER or is_gone_over(one)
@@ -162,8 +198,6 @@ MEANWHILE: Final[dict[str, Callable[[HealBench], object]]] = {
     "a lock": lambda bench: bench.cloud.lock("1", "bob@laptop"),
 }
 SETTLED: Final = {"nothing", "the click is undone"}
-OF_OUR_OWN: Final = {"another serial"}
-"""Once an apply was seen, a state that moved and shows nothing but a part of the job's own drift is taken for its work."""
 DEEDS: Final = [
     "that it is begun",
     "that it is judged",
@@ -199,7 +233,7 @@ async def _live(
     MEANWHILE[before](bench)
     await _deliver(bench, message)
     applies = len(bench.cloud.applies)
-    has_ended, was_seen = bench.row.step in ENDED, bench.row.apply_seen_at is not None
+    has_ended = bench.row.step in ENDED
     MEANWHILE[between](bench)
     for _ in range(3):
         await _deliver(bench, message)
@@ -208,7 +242,7 @@ async def _live(
     assert row.step in ENDED
     assert all(set(one) <= clicks and set(one.values()) <= {"Deny"} for one in bench.cloud.applies)
     assert before in SETTLED or not bench.cloud.applies
-    assert between in SETTLED or (between in OF_OUR_OWN and was_seen) or len(bench.cloud.applies) == applies
+    assert between in SETTLED or len(bench.cloud.applies) == applies
     assert not has_ended or len(bench.cloud.applies) == applies
     if row.step is HealStep.VERIFIED and before == between == "nothing":
         assert bench.cloud.real == bench.cloud.code
@@ -216,9 +250,68 @@ async def _live(
     if row.step in {HealStep.VERIFIED, HealStep.NOT_CONVERGED, HealStep.SUPERSEDED}:
         assert row.applying_since is None
     if before == between == "nothing":
-        may_be_a_strangers = death and bench.cloud.serial != SERIAL and row.reason is HoldReason.RECORDS_DISAGREE
+        may_be_a_strangers = (
+            (death or cut_off) and bench.cloud.serial != SERIAL and row.reason is HoldReason.RECORDS_DISAGREE
+        )
         assert row.step in {HealStep.VERIFIED, HealStep.NOT_CONVERGED} or may_be_a_strangers
         assert row.step is not HealStep.NOT_CONVERGED or cut_off
+
+
+MOMENTS: Final = ["before the plan", "before the apply", "after the apply", "after a death", *DEEDS]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    clicks=st.sets(st.sampled_from([SSH, RDP]), min_size=1),
+    moves_serial=st.booleans(),
+    death=st.none() | st.tuples(st.sampled_from(["before", "after"]), st.sampled_from(DEEDS)),
+    cut_off=st.none()
+    | st.builds(
+        CutOff,
+        after=st.integers(0, 2),
+        writes_state=st.booleans(),
+        dies=st.none() | st.just(CrashError),
+    ),
+    moment=st.sampled_from(MOMENTS),
+    rules=st.dictionaries(st.sampled_from(["ssh", "rdp", "other"]), st.sampled_from(["Allow", "Ask"])),
+)
+def test_a_deploy_that_is_not_on_record_is_neither_undone_nor_put_on_record(
+    clicks: set[str], moves_serial: bool, death: Any, cut_off: CutOff | None, moment: str, rules: dict[str, str]
+) -> None:
+    asyncio.run(_live_with_a_deploy(clicks, moves_serial, death, cut_off, moment, rules))
+
+
+async def _live_with_a_deploy(
+    clicks: set[str], moves_serial: bool, death: Any, cut_off: CutOff | None, moment: str, rules: dict[str, str]
+) -> None:
+    bench = HealBench()
+    message = await bench.clicked(*clicks)
+    bench.cloud.moves_serial, bench.cloud.cut_off, bench.mortal.dies_at = moves_serial, cut_off, death
+    left: dict[str, str] = {}
+
+    def deploy() -> None:
+        if not left:
+            bench.cloud.deploy_by_hand("another", **rules)
+            left.update(bench.cloud.real)
+
+    def on_put(row: HealRow) -> None:
+        if moment == f"that it is {row.step}" or (moment == "its lock" and row.own_lock and not bench.cloud.is_locked):
+            deploy()
+
+    bench.ledger.on_put = on_put
+    hooks = {"before the plan": "before_plan", "before the apply": "before_apply", "after the apply": "after_apply"}
+    if moment in hooks:
+        setattr(bench.cloud, hooks[moment], deploy)
+    for _ in range(3):
+        await _deliver(bench, message)
+        if moment == "after a death" and bench.row.step not in ENDED:
+            deploy()
+    if left:
+        tracker = await bench.world.records.tracker(market="de", stack="network", subscription_id=None)
+        assert isinstance(tracker, Present)
+        assert bench.cloud.real == left
+        assert tracker.record.serial != bench.cloud.serial
+        assert await bench.verdict() is not Verdict.HEALTHY
 
 
 async def _deliver(bench: HealBench, message: bytes) -> None:

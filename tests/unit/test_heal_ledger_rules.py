@@ -144,7 +144,7 @@ async def take(entry: LedgerEntry, ledger: MemoryHealLedger, step: HealStep) -> 
         HealStep.BEGUN: entry.begin,
         HealStep.JUDGED: lambda: entry.judged(("1" * 64,)),
         HealStep.APPLYING: entry.applying,
-        HealStep.APPLIED: lambda: entry.applied(None),
+        HealStep.APPLIED: lambda: entry.applied(None, left_serial=None, own_lock=None),
     }
     if step in BY_HAND:
         row = entry.row.moved(step, at=NOW)

@@ -1,6 +1,7 @@
 """A job that is gone on with after an apply that was cut off: what is ours is known from what is not."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, Final
 
 import pytest
@@ -32,10 +33,12 @@ def bench() -> HealBench:
     return HealBench()
 
 
-async def cut_off(bench: HealBench, *clicks: str, after: int, **how: Any) -> bytes:
+async def cut_off(
+    bench: HealBench, *clicks: str, after: int, writes_state: bool = False, leaves_lock: bool = False
+) -> bytes:
     """The message of a job whose worker died in the middle of its apply."""
     message = await bench.clicked(*clicks)
-    bench.cloud.cut_off = CutOff(after=after, dies=CrashError, **how)
+    bench.cloud.cut_off = CutOff(after=after, writes_state=writes_state, leaves_lock=leaves_lock, dies=CrashError)
     with pytest.raises(CrashError, match="in the middle of the apply"):
         await bench.healer().heal(message)
     assert bench.row.step is HealStep.APPLYING
@@ -43,21 +46,28 @@ async def cut_off(bench: HealBench, *clicks: str, after: int, **how: Any) -> byt
     return message
 
 
+async def seen_to_end(bench: HealBench, *clicks: str, after: int | None = None) -> bytes:
+    """The message of a job whose worker died once it had kept what its apply left."""
+    message = await bench.clicked(*clicks)
+    bench.cloud.cut_off = CutOff(after=after) if after is not None else None
+    bench.mortal.dies_at = ("after", "that it is applied")
+    with pytest.raises(CrashError):
+        await bench.healer().heal(message)
+    bench.leases.taken.clear()
+    assert bench.row.step is HealStep.APPLIED
+    return message
+
+
+async def recorded(bench: HealBench) -> tuple[int | None, datetime | None]:
+    tracker = await bench.world.records.tracker(market="de", stack="network", subscription_id=None)
+    assert isinstance(tracker, Present)
+    return tracker.record.serial, tracker.record.deployed_at
+
+
 class TestWhatIsLeft:
-    @pytest.mark.parametrize(
-        ("after", "writes_state"),
-        [
-            pytest.param(0, False, id="none of it, and the state was lost"),
-            pytest.param(1, True, id="one of two"),
-            pytest.param(1, False, id="one of two, and the state was lost"),
-            pytest.param(2, True, id="both"),
-            pytest.param(2, False, id="both, and the state was lost"),
-        ],
-    )
-    async def test_of_an_apply_is_applied_and_all_of_it_is_on_record(
-        self, bench: HealBench, after: int, writes_state: bool
-    ) -> None:
-        message = await cut_off(bench, SSH, RDP, after=after, writes_state=writes_state)
+    @pytest.mark.parametrize("after", range(3), ids=["none of it was done", "one of two", "both"])
+    async def test_of_an_apply_whose_state_was_lost_is_applied(self, bench: HealBench, after: int) -> None:
+        message = await cut_off(bench, SSH, RDP, after=after)
         await bench.heal(message)
         done: dict[str, str] = {}
         for one in bench.cloud.applies:
@@ -65,44 +75,65 @@ class TestWhatIsLeft:
             done |= one
         assert done == {SSH: "Deny", RDP: "Deny"}
         await bench.assert_verified(applies=1 if after == 2 else 2)
-        tracker = await bench.world.records.tracker(market="de", stack="network", subscription_id=None)
-        assert isinstance(tracker, Present)
-        assert tracker.record.serial == bench.cloud.serial == SERIAL + writes_state
+        assert await recorded(bench) == (SERIAL, None)
 
-    async def test_is_all_of_it_on_a_state_that_was_written_which_may_have_been_by_anybody(
-        self, bench: HealBench
+    @pytest.mark.parametrize("after", range(3), ids=["all of it", "one of two", "nothing"])
+    async def test_is_a_persons_on_a_state_that_was_written_which_may_have_been_by_anybody(
+        self, bench: HealBench, after: int
     ) -> None:
-        message = await cut_off(bench, SSH, RDP, after=0)
+        message = await cut_off(bench, SSH, RDP, after=after, writes_state=True)
+        before = dict(bench.cloud.real)
         row = await bench.heal(message)
         assert (row.step, row.reason) == (HealStep.HELD, HoldReason.RECORDS_DISAGREE)
-        assert "nothing says that it was by the apply of this job" in str(row.events[-1].note)
-        assert (bench.cloud.applies, bench.world.blobs.writes) == ([{}], [])
+        assert "An apply of this job was cut off" in str(row.events[-1].note) or "nothing says that it was by" in str(
+            row.events[-1].note
+        )
+        assert (len(bench.cloud.applies), bench.cloud.real, bench.world.blobs.writes) == (1, before, [])
 
     async def test_is_shown_as_a_change_that_waits_where_the_state_was_written(self, bench: HealBench) -> None:
-        """What the case above is about: nothing of it reads as drift any more."""
-        await cut_off(bench, SSH, RDP, after=1)
+        """As it would be if somebody else had deployed it: nothing of it reads as drift any more."""
+        await cut_off(bench, SSH, RDP, after=1, writes_state=True)
         seen = await bench.world.observe()
         assert seen.verdict is Verdict.PIPELINE_DRIFT
         assert seen.plan
         assert [(one.address, one.kind) for one in seen.plan.findings] == [(SSH, FindingKind.PENDING_CHANGE)]
 
-    async def test_and_moves_the_serial_once_more_is_on_record_at_the_last_one(self, bench: HealBench) -> None:
+    async def test_and_moves_the_serial_is_on_record_at_the_last_one(self, bench: HealBench) -> None:
         message = await cut_off(bench, SSH, RDP, after=1)
         bench.cloud.moves_serial = True
         await bench.heal(message)
         await bench.assert_verified(applies=2)
-        assert bench.cloud.serial == SERIAL + 2
+        assert (await recorded(bench))[0] == bench.cloud.serial == SERIAL + 1
 
-    async def test_is_nothing_and_what_was_done_is_on_record_as_of_when_that_began(self, bench: HealBench) -> None:
-        """When it ended nobody knows, and too early is better than too late."""
-        message = await cut_off(bench, after=1)
+    async def test_is_nothing_and_what_was_seen_to_be_done_is_on_record_as_of_when_that_began(
+        self, bench: HealBench
+    ) -> None:
+        """Too early is better than too late."""
+        bench.cloud.moves_serial = True
+        message = await seen_to_end(bench, SSH)
         began = bench.row.applying_since
         await bench.heal(message)
-        tracker = await bench.world.records.tracker(market="de", stack="network", subscription_id=None)
-        assert isinstance(tracker, Present)
-        assert tracker.record.deployed_at == began
+        await bench.assert_verified()
+        assert await recorded(bench) == (SERIAL + 1, began)
 
-    async def test_is_held_by_a_pause_and_what_was_done_is_on_record(self, bench: HealBench) -> None:
+    async def test_is_clicked_again_and_applied_on_the_state_that_ours_was_seen_to_leave(
+        self, bench: HealBench
+    ) -> None:
+        bench.cloud.moves_serial = True
+        message = await seen_to_end(bench, SSH)
+        bench.cloud.click(SSH)
+        await bench.heal(message)
+        await bench.assert_verified(applies=2)
+        assert (await recorded(bench))[0] == bench.cloud.serial == SERIAL + 2
+
+    async def test_of_an_apply_that_failed_is_a_persons_once_its_worker_has_died(self, bench: HealBench) -> None:
+        message = await seen_to_end(bench, SSH, RDP, after=1)
+        assert bench.row.left_serial == SERIAL + 1
+        row = await bench.heal(message)
+        assert (row.step, row.reason) == (HealStep.HELD, HoldReason.RECORDS_DISAGREE)
+        assert (len(bench.cloud.applies), bench.world.blobs.writes) == (1, [])
+
+    async def test_is_held_by_a_pause(self, bench: HealBench) -> None:
         message = await cut_off(bench, SSH, RDP, after=1)
         await bench.ledger.pull(use=LeverUse(lever=Lever.PAUSE, by="alice", reason="x", at=NOW))
         row = await bench.heal(message)
@@ -129,14 +160,14 @@ class TestWhatIsLeft:
         await bench.assert_verified(applies=2)
 
     async def test_waits_where_records_cannot_be_written(self, bench: HealBench) -> None:
-        message = await cut_off(bench, SSH, RDP, after=1)
+        bench.cloud.moves_serial = True
+        message = await seen_to_end(bench, SSH)
         bench.world.blobs.refuse("trackers", DOWN, writes=True)
         with pytest.raises(StoreUnavailableError):
             await bench.healer().heal(message)
-        assert len(bench.cloud.applies) == 1
         bench.world.blobs.heal()
         await bench.heal(message)
-        await bench.assert_verified(applies=2)
+        await bench.assert_verified()
 
 
 def another_bundle(bench: HealBench) -> None:
@@ -185,7 +216,7 @@ SOMEBODY_ELSE: Final[dict[str, tuple[Callable[[HealBench], object], HoldReason, 
         HoldReason.RECORDS_DISAGREE,
         NOT_WHAT_WAS_JUDGED,
     ),
-    "another bundle is deployed": (another_bundle, HoldReason.RECORDS_DISAGREE, NOT_OF_OURS.format("pipeline_drift")),
+    "another bundle is deployed": (another_bundle, HoldReason.RECORDS_DISAGREE, NOT_OF_OURS.format("healthy")),
     "the state gets another lineage": (
         another_lineage,
         HoldReason.RECORDS_DISAGREE,
@@ -199,7 +230,7 @@ SOMEBODY_ELSE: Final[dict[str, tuple[Callable[[HealBench], object], HoldReason, 
     "the registry is ahead": (
         lambda bench: bench.world.register(serial=SERIAL + 9),
         HoldReason.RECORDS_DISAGREE,
-        NOT_OF_OURS.format("records_split"),
+        NOT_OF_OURS.format("registry_ahead"),
     ),
     "there is no plan": (shows(inconclusive()), HoldReason.INCONCLUSIVE, "no plan to judge: Terraform gave no plan"),
     "somebody locks the state": (
@@ -234,7 +265,7 @@ def test_no_apply_sets_a_serial_back(serial: int, goes_on: bool) -> None:
 
 async def test_a_job_that_was_cut_off_finds_the_records_of_a_deploy_that_went_over_it(bench: HealBench) -> None:
     """The pipeline has undone the rest, and left the serial: then all is as it should be."""
-    message = await cut_off(bench, SSH, RDP, after=1, writes_state=False)
+    message = await cut_off(bench, SSH, RDP, after=1)
     bench.cloud.real = dict(bench.cloud.code)
     await bench.heal(message)
     await bench.assert_verified()
@@ -243,7 +274,7 @@ async def test_a_job_that_was_cut_off_finds_the_records_of_a_deploy_that_went_ov
 async def test_a_job_that_was_cut_off_is_superseded_where_the_pipeline_deploys_the_same_once_more(
     bench: HealBench,
 ) -> None:
-    message = await cut_off(bench, SSH, RDP, after=1)
+    message = await cut_off(bench, SSH, RDP, after=1, writes_state=True)
     pipeline_deploys(bench)
     row = await bench.heal(message)
     assert (row.step, row.events[-1].note) == (HealStep.SUPERSEDED, GONE_OVER)

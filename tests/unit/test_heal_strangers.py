@@ -7,6 +7,7 @@ from typing import Final
 import pytest
 
 from adapters.check_shrinking import ever_smaller
+from adapters.heal_messages import to_message
 from drift.policy_rules import Rule
 from records.heal_ledger import HealRow, HealStep
 from records.plan_checks import HoldReason
@@ -15,7 +16,7 @@ from records.verdicts import Verdict
 from tests.estates import SERIAL
 from tests.unit.drift_samples import ON
 from tests.unit.healing_bench import ALICE, HAPPY, HealBench
-from tests.unit.healing_cloud import OTHER, RDP, SSH, CutOff
+from tests.unit.healing_cloud import AS_DEPLOYED, OTHER, OWN_NAME, RDP, SSH, CutOff
 from tests.unit.observation_samples import CrashError
 from tests.unit.planner_fake import inconclusive
 
@@ -37,7 +38,7 @@ async def killed_before_its_apply(bench: HealBench) -> bytes:
     message = await bench.clicked(SSH)
     bench.mortal.dies_at = ("before", "the apply")
     await die(bench, message)
-    assert (bench.row.step, bench.row.apply_seen_at) == (HealStep.APPLYING, None)
+    assert bench.row.step is HealStep.APPLYING
     return message
 
 
@@ -97,17 +98,6 @@ class TestADeployAfterAWorkerThatWasKilledBeforeItsApply:
         await bench.assert_verified()
 
 
-async def test_a_deploy_that_adopts_all_after_an_apply_that_did_nothing_is_not_undone(bench: HealBench) -> None:
-    message = await bench.clicked(SSH, RDP)
-    bench.cloud.cut_off = CutOff(after=0, writes_state=False, dies=CrashError)
-    await die(bench, message)
-    assert bench.row.apply_seen_at
-    bench.cloud.deploy_by_hand(ssh="Allow", rdp="Allow")
-    await bench.heal(message)
-    assert_a_persons(bench, applies=1)
-    assert (bench.cloud.real[SSH], bench.cloud.real[RDP]) == ("Allow", "Allow")
-
-
 class TestAStrangersApplyAfterOurs:
     @pytest.mark.parametrize("step", [HealStep.APPLIED, HealStep.VERIFIED])
     @pytest.mark.parametrize("moves_serial", [False, True])
@@ -132,6 +122,127 @@ class TestAStrangersApplyAfterOurs:
         )
         assert bench.cloud.serial == SERIAL + moves_serial + 1
         assert await bench.verdict() is Verdict.PIPELINE_DRIFT
+
+
+class TestADeployBetweenTheJudgementAndTheApply:
+    """Terraform refuses the plan as stale, and what the state says by then is the deploy's."""
+
+    @pytest.mark.parametrize("ssh", ["Allow", "Deny"], ids=["that adopts the click", "that undoes the click"])
+    async def test_is_not_put_on_record_as_ours(self, bench: HealBench, ssh: str) -> None:
+        message = await bench.clicked(SSH)
+        bench.cloud.before_apply = lambda: bench.cloud.deploy_by_hand(ssh=ssh)
+        await bench.heal(message)
+        assert_a_persons(bench)
+        assert bench.cloud.real[SSH] == ssh
+        assert await bench.verdict() is Verdict.PIPELINE_DRIFT
+
+    async def test_is_not_undone_by_a_later_click(self, bench: HealBench) -> None:
+        message = await bench.clicked(SSH)
+        bench.cloud.before_apply = lambda: bench.cloud.deploy_by_hand(ssh="Allow")
+        await bench.heal(message)
+        bench.cloud.before_apply = lambda: None
+        bench.cloud.click(RDP)
+        assert (await bench.check()).reason is HoldReason.RECORDS_DISAGREE
+
+
+class TestADeployBetweenTheEndOfAnApplyAndTheLookAtItsState:
+    @pytest.mark.parametrize("moves_serial", [False, True])
+    @pytest.mark.parametrize(
+        "rules", [{"other": "Ask"}, {"ssh": "Allow"}, {}], ids=["of more", "of the click", "of it all"]
+    )
+    async def test_is_not_put_on_record_as_ours(
+        self, bench: HealBench, rules: dict[str, str], moves_serial: bool
+    ) -> None:
+        bench.cloud.moves_serial = moves_serial
+        bench.cloud.after_apply = lambda: bench.cloud.deploy_by_hand(**rules, outputs="another")
+        await bench.heal(await bench.clicked(SSH))
+        assert_a_persons(bench, applies=1)
+        assert await bench.verdict() is Verdict.PIPELINE_DRIFT
+
+    async def test_is_not_put_on_record_after_an_apply_that_failed_halfway(self, bench: HealBench) -> None:
+        message = await bench.clicked(SSH, RDP)
+        bench.cloud.cut_off = CutOff(after=1)
+        bench.cloud.after_apply = lambda: bench.cloud.deploy_by_hand(ssh="Allow")
+        await bench.heal(message)
+        assert_a_persons(bench, applies=1)
+        assert bench.cloud.real[SSH] == "Allow"
+
+
+class TestADeployAfterAWorkerThatDiedInItsApply:
+    @pytest.mark.parametrize("after", [0, 1, 2])
+    @pytest.mark.parametrize("writes_state", [False, True])
+    @pytest.mark.parametrize(
+        "rules", [{"ssh": "Allow"}, {"rdp": "Allow"}, {"ssh": "Allow", "rdp": "Allow"}, {}], ids=str
+    )
+    async def test_is_neither_undone_nor_put_on_record(
+        self, bench: HealBench, rules: dict[str, str], writes_state: bool, after: int
+    ) -> None:
+        message = await bench.clicked(SSH, RDP)
+        bench.cloud.cut_off = CutOff(after=after, writes_state=writes_state, dies=CrashError)
+        await die(bench, message)
+        bench.cloud.deploy_by_hand(**rules)
+        await bench.heal(message)
+        assert_a_persons(bench, applies=1)
+        assert bench.cloud.real == AS_DEPLOYED | {
+            f"azurerm_network_security_rule.{name}": access for name, access in rules.items()
+        }
+
+    async def test_is_neither_where_ours_was_seen_to_end(self, bench: HealBench) -> None:
+        bench.cloud.moves_serial = True
+        message = await bench.clicked(SSH, RDP)
+        bench.mortal.dies_at = ("after", "that it is applied")
+        await die(bench, message)
+        bench.cloud.deploy_by_hand(ssh="Allow")
+        await bench.heal(message)
+        assert_a_persons(bench, applies=1)
+
+
+class TestALockUnderOurOwnName:
+    """A pipeline on the same machine, or on one of the same name, as the same user."""
+
+    async def test_that_an_apply_does_not_get_past_is_not_called_our_own(self, bench: HealBench) -> None:
+        message = await bench.clicked(SSH)
+        bench.cloud.before_apply = lambda: bench.cloud.lock("a-pipelines", OWN_NAME)
+        row = await bench.assert_held(message, HoldReason.LOCKED, f"by {OWN_NAME}.")
+        assert "force-unlock" not in str(row.events[-1].note)
+        assert row.own_lock is None
+
+    async def test_that_a_plan_does_not_get_past_is_not_called_our_own(self, bench: HealBench) -> None:
+        message = await bench.clicked(SSH)
+        bench.cloud.before_plan = lambda: bench.cloud.lock("a-pipelines", OWN_NAME)
+        assert (await bench.assert_held(message, HoldReason.INCONCLUSIVE)).own_lock is None
+        bench.cloud.before_plan = lambda: None
+        assert (await bench.heal(await retried(bench))).reason is HoldReason.LOCKED
+        assert "force-unlock" not in str(bench.row.events[-1].note)
+
+    async def test_that_is_there_after_an_apply_that_gave_its_own_back_is_not_called_our_own(
+        self, bench: HealBench
+    ) -> None:
+        message = await bench.clicked(SSH, RDP)
+        bench.cloud.cut_off = CutOff(after=1)
+        bench.cloud.after_apply = lambda: bench.cloud.lock("a-pipelines", OWN_NAME)
+        row = await bench.heal(message)
+        assert row.step is HealStep.NOT_CONVERGED
+
+
+async def test_an_apply_that_never_got_the_lock_is_no_heal_to_the_breaker(bench: HealBench) -> None:
+    message = await bench.clicked(SSH)
+    bench.cloud.before_apply = lambda: bench.cloud.lock("1", "bob@laptop")
+    for _ in range(4):
+        await bench.assert_held(message, HoldReason.LOCKED, "by bob@laptop.")
+        bench.telemetry.moved.clear()
+        bench.cloud.unlock()
+        message = await retried(bench)
+    assert bench.row.applied_at == ()
+    bench.cloud.before_apply = lambda: None
+    await bench.heal(message)
+    await bench.assert_verified()
+
+
+async def retried(bench: HealBench) -> bytes:
+    bench.now += timedelta(minutes=1)
+    await bench.levers().retry(ALICE, job_id=bench.row.job.job_id)
+    return to_message(bench.row.job)
 
 
 class TestAnApplyThatFailedAndMovedTheState:
@@ -167,7 +278,7 @@ class TestAJobThatWasApprovedFromACheckTooLargeToKeepWhole:
     @pytest.mark.parametrize("form", range(3))
     async def test_is_gone_on_with_after_its_worker_died_halfway(self, bench: HealBench, form: int) -> None:
         await self.approved(bench, form)
-        bench.cloud.cut_off = CutOff(after=1, dies=CrashError)
+        bench.cloud.cut_off = CutOff(after=1, writes_state=False, dies=CrashError)
         with pytest.raises(CrashError):
             await bench.drain()
         assert await bench.drain() == [None]

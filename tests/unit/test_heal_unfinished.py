@@ -32,7 +32,7 @@ def bench() -> HealBench:
 
 async def cut_off(bench: HealBench, *clicks: str) -> bytes:
     message = await bench.clicked(*clicks)
-    bench.cloud.cut_off = CutOff(after=1, dies=CrashError)
+    bench.cloud.cut_off = CutOff(after=1, writes_state=False, dies=CrashError)
     with pytest.raises(CrashError):
         await bench.healer().heal(message)
     return message

@@ -8,6 +8,7 @@ import pytest
 from records.heal_ledger import HealStep, OwnLock
 from records.plan_checks import HoldReason
 from records.readings import Present
+from records.terraform import Cause, FailedApply, Reach, Step
 from records.verdicts import Verdict
 from tests.estates import SERIAL
 from tests.unit.healing_bench import HAPPY, LOCK_TIMEOUT_SECONDS, HealBench
@@ -132,7 +133,7 @@ class TestAnApplyThatFails:
         bench.cloud.before_apply = lambda: bench.cloud.deploy_by_hand(ssh="Allow", other="Ask")
         row = await bench.heal(message)
         assert (row.step, row.reason) == (HealStep.HELD, HoldReason.RECORDS_DISAGREE)
-        assert "somebody else was here too" in str(row.events[-1].note)
+        assert "nothing says that it was by the apply of this job alone" in str(row.events[-1].note)
         assert "Saved plan is stale" in str(row.events[-2].note)
         assert bench.cloud.applies == []
         assert await bench.verdict() is Verdict.PIPELINE_DRIFT
@@ -158,10 +159,24 @@ class TestAnApplyThatFails:
     async def test_since_somebody_has_the_lock_by_then_changes_nothing(self, bench: HealBench) -> None:
         message = await bench.clicked()
         bench.cloud.before_apply = lambda: bench.cloud.lock("1", "bob@laptop")
+        row = await bench.assert_held(message, HoldReason.LOCKED, "by bob@laptop.")
+        assert (bench.steps, row.own_lock, row.applied_at) == ([*HAPPY[:3], HealStep.HELD], None, ())
+
+    async def test_since_it_was_not_started_changes_nothing(self, bench: HealBench) -> None:
+        message = await bench.clicked()
+        bench.cloud.refuses = FailedApply(
+            failure=inconclusive(Cause.NO_ROOM, step=Step.APPLY), reach=Reach.NOT_STARTED, most_writes=1
+        )
+        row = await bench.assert_held(message, HoldReason.INCONCLUSIVE, "no_room")
+        assert (bench.steps, row.applied_at) == ([*HAPPY[:3], HealStep.HELD], ())
+
+    async def test_and_finished_nothing_though_it_wrote_the_state_is_a_persons(self, bench: HealBench) -> None:
+        """What had drifted is in the state, as it would be if somebody had deployed it."""
+        message = await bench.clicked()
+        bench.cloud.cut_off = CutOff(after=0)
         row = await bench.heal(message)
-        assert row.step is HealStep.NOT_CONVERGED
-        assert row.own_lock is None
-        assert bench.cloud.applies == []
+        assert (row.step, row.reason) == (HealStep.HELD, HoldReason.RECORDS_DISAGREE)
+        assert bench.world.blobs.writes == []
 
 
 async def test_a_click_that_is_there_again_after_the_apply_is_not_converged(bench: HealBench) -> None:

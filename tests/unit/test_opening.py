@@ -48,14 +48,14 @@ def test_a_job_that_nobody_has_seen_is_queued() -> None:
 
 @pytest.mark.parametrize("step", sorted(ENDED - A_PERSONS))
 def test_a_job_is_queued_anew_that_is(step: HealStep) -> None:
-    of_an_apply = {"applying_since": NOW, "apply_seen_at": NOW, "own_lock": OwnLock(id="apply-0", who="us@here")}
+    of_an_apply = {"applying_since": NOW, "left_serial": 43, "own_lock": OwnLock(id="apply-0", who="us@here")}
     before = moved(ROW, *path_to(step)).model_copy(update={**of_an_apply, "reason": HoldReason.FROZEN})
     row = again(before)
     assert row
     assert (row.step, row.job, row.run_id, row.finding_fingerprints) == (HealStep.QUEUED, job(), "plans-2", NAMES)
     assert row.reason is None
     assert row.events == (*before.events, HealEvent(step=HealStep.QUEUED, at=NOW + HOUR))
-    assert (row.applying_since, row.apply_seen_at, row.own_lock) == (None, None, None), "the records are healthy again"
+    assert (row.applying_since, row.left_serial, row.own_lock) == (None, None, None), "the records are healthy again"
 
 
 @pytest.mark.parametrize("step", sorted(A_PERSONS))
@@ -66,12 +66,12 @@ def test_a_job_waits_for_a_person_that_is(step: HealStep, at: datetime) -> None:
 
 @pytest.mark.parametrize("step", sorted(GOING_ON))
 def test_a_job_goes_on_until_its_message_has_expired_that_is(step: HealStep) -> None:
-    before = moved(ROW, *path_to(step)).model_copy(update={"applying_since": NOW, "apply_seen_at": NOW})
+    before = moved(ROW, *path_to(step)).model_copy(update={"applying_since": NOW, "left_serial": 43})
     assert again(before, JOB.expires_at - timedelta(microseconds=1)) is None
     row = again(before, JOB.expires_at)
     assert row
     assert row.step is HealStep.QUEUED
-    assert (row.applying_since, row.apply_seen_at) == (NOW, NOW), "that it may have been applied is not forgotten"
+    assert (row.applying_since, row.left_serial) == (NOW, 43), "that it may have been applied is not forgotten"
 
 
 @pytest.mark.parametrize("step", sorted(set(HealStep) - A_PERSONS))

@@ -19,7 +19,7 @@ from adapters.terraform_cli import TerraformCli, TerraformOptions
 from adapters.terraform_states import FolderStates
 from records.errors import BundleError, SettingsError, TrueupError
 from records.registry import StateLocation
-from records.terraform import Cause, NoAnswer, Step
+from records.terraform import Cause, FailedApply, MadePlan, NoAnswer, Reach, Step
 from records.tracker import Bundle
 
 ROOM: Final = [errno.EAGAIN, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE]
@@ -54,6 +54,23 @@ async def test_a_command_for_which_there_is_no_room_is_one_stacks_bad_luck(
         assert isinstance(plan, NoAnswer)
         assert (plan.step, plan.cause) == (Step.INIT, Cause.NO_ROOM)
         assert os.strerror(number) in plan.message
+        file = Path(module.folder.path / "o/1.plan")  # type: ignore[attr-defined]
+        apply = await module.apply(MadePlan(file=file, json_file=file, has_changes=True), lock_timeout_seconds=0)
+        assert isinstance(apply, FailedApply)
+        assert (apply.reach, apply.changed) == (Reach.NOT_STARTED, 0)
+
+
+async def test_a_bundle_that_there_is_no_room_to_unpack_is_one_stacks_bad_luck(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(unpacked: Path, name: str) -> NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(terraform_cli, "root_of_bundle", no_room)
+    content, bundle = packed({"main.tf": ""})
+    with pytest.raises(BundleError, match="has no room for it"):
+        async with planner(tmp_path).deployed(content=content, bundle=bundle, state=StateLocation(key="a.tfstate")):
+            pass
 
 
 async def test_a_program_that_is_none_is_every_stacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
