@@ -7,7 +7,7 @@ from typing import Final
 from drift.brakes import Brakes
 from drift.conditions import FLEET_AT_LEAST
 from drift.decide import Judged, decide, job_id
-from drift.fingerprint import fingerprint
+from drift.fingerprint import attribute_fingerprints, fingerprint
 from drift.situation import FleetSpread, Inconclusive, Situation, Unread
 from records.findings import Finding
 from records.heals import HealJob
@@ -34,6 +34,7 @@ def check_of(seen: StackObservation, brakes: Brakes, *, now: datetime) -> StackC
             pauses=brakes.pauses,
             heals=brakes.heals,
             fleet=brakes.fleet,
+            refusals=brakes.refusals,
             approvals=brakes.approvals,
         )
     )
@@ -44,7 +45,7 @@ def check_of(seen: StackObservation, brakes: Brakes, *, now: datetime) -> StackC
         decision=judged.decision,
         reason=judged.reason,
         why=_sentence(judged, brakes.fleet),
-        job_id=None if judged.decision is Decision.CLEAN else _job_id_of(seen),
+        job_id=None if judged.decision is Decision.CLEAN else job_id_of(seen),
         fingerprint=plan.fingerprint,
         verdict=seen.verdict,
         lineage=seen.lineage,
@@ -91,6 +92,24 @@ def finding_fingerprints(findings: Iterable[Finding]) -> tuple[str, ...]:
     return tuple(sorted({fingerprint([finding]) for finding in touched(findings)}))
 
 
+def touched_attributes(findings: Iterable[Finding]) -> tuple[str, ...]:
+    """The name of each attribute that an apply would put back, whatever stands there now."""
+    return attribute_fingerprints(touched(findings))
+
+
+def job_id_of(seen: StackObservation) -> str | None:
+    """The job that would heal what was seen; None where there is nothing that one could be for."""
+    if seen.plan is None or seen.plan.fingerprint is None or seen.lineage is None or seen.serial is None:
+        return None
+    return job_id(
+        market=seen.market,
+        stack=seen.stack,
+        lineage=seen.lineage,
+        serial=seen.serial,
+        fingerprint=seen.plan.fingerprint,
+    )
+
+
 def _sentence(judged: Judged, fleet: FleetSpread | Unread) -> str:
     """With how far the drift goes, also beside another reason: what is in many markets must not be taken for a click."""
     sentence = judged.sentence
@@ -108,15 +127,3 @@ def _verdict_of(seen: StackObservation) -> Verdict | Unread:
         return _NO_VERDICT
     is_named = seen.lineage is not None and seen.serial is not None and seen.bundle_sha256 is not None
     return _NO_GROUND if seen.verdict is Verdict.HEALTHY and not is_named else seen.verdict
-
-
-def _job_id_of(seen: StackObservation) -> str | None:
-    if seen.plan is None or seen.plan.fingerprint is None or seen.lineage is None or seen.serial is None:
-        return None
-    return job_id(
-        market=seen.market,
-        stack=seen.stack,
-        lineage=seen.lineage,
-        serial=seen.serial,
-        fingerprint=seen.plan.fingerprint,
-    )

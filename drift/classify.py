@@ -26,7 +26,7 @@ class Classification:
     """What a plan comes to.
 
     ``carried_along`` are the addresses that any apply of the plan would move or import, with a finding or without: sorted, each
-    once, the new one of what moves. A heal must not do either (`drift.conditions` holds it as ``mixed``); a finding's own kind
+    once, the new one of what moves. A heal must not do either (`drift.plan_conditions` holds it as ``mixed``); a finding's own kind
     does not tell. ``managed_count`` is what a share of the stack is a share of. ``changes_outputs`` is whether any
     apply changes outputs of the root module.
     """

@@ -13,10 +13,11 @@ from datetime import timedelta
 from typing import Final
 
 from drift.attribution import attributed, ids_to_ask
-from drift.brakes import Brakes, read_heals, read_pauses
-from drift.checks import check_of, finding_fingerprints, job_of
+from drift.brakes import Brakes, read_pauses
+from drift.checks import check_of, job_id_of, job_of
 from drift.fleet import Fleet
 from drift.opening import Opening, open_job, requeue_cut_off
+from drift.past import read_past
 from drift.policy import InvalidPolicy, Policy
 from drift.situation import Unread
 from lanes.side_by_side import side_by_side
@@ -162,11 +163,15 @@ class Conclusion:
 
     async def _judge(self, seen: StackObservation, gathered: "_Gathered") -> StackCheck:
         plan = seen.plan or PlannedStack()
+        past = await read_past(
+            self.ledger, market=seen.market, stack=seen.stack, findings=plan.findings, job_id=job_id_of(seen)
+        )
         brakes = Brakes(
             policy=self.policy,
             pauses=gathered.pauses,
-            heals=await read_heals(self.ledger, market=seen.market, stack=seen.stack, fingerprint=plan.fingerprint),
+            heals=past.heals,
             fleet=gathered.fleet.spread(plan.fleet_fingerprints),
+            refusals=past.refusals,
         )
         check = check_of(seen, brakes, now=self.clock())
         return check.model_copy(update={"findings": attributed(check.findings, gathered.authors)})
@@ -177,8 +182,7 @@ class Conclusion:
         job = job_of(check, queued_at=now, expires_at=now + queueing.expires_after)
         if not fits_in_a_message(job):
             raise StoreUnavailableError(QUEUE, f"{check.name} names more resources than a message has room for")
-        fingerprints = finding_fingerprints(check.findings)
-        opening = await open_job(self.ledger, job, fingerprints, run_id=self.run.run_id)
+        opening = await open_job(self.ledger, job, check.findings, run_id=self.run.run_id)
         if opening is Opening.OPENED:
             await queueing.queue.send(job=job)
         return opening

@@ -4,16 +4,14 @@ Each is a pure function of the `Situation` and answers with a sentence for a per
 is `inconclusive`, so the others take what they need for known.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Final
 
-from drift.policy import InvalidPolicy, Policy
-from drift.policy_rules import RuleAction, RuledFinding, matches_any
-from drift.protected import doors_before
+from drift.plan_conditions import Hold, destructive, mixed, named, pending_change, policy_of, protected, unsafe
+from drift.policy import InvalidPolicy
+from drift.policy_rules import RuleAction, matches_any
 from drift.situation import FleetSpread, Inconclusive, Situation, Unread
-from records.findings import FindingKind
 from records.heals import HealMode
 from records.locks import Lock
 from records.plan_checks import HoldReason, PlannedStack
@@ -24,20 +22,6 @@ RESOURCES_ALWAYS_ALLOWED: Final = 3
 """Of however small a stack: a fifth of four resources would be none."""
 FLEET_AT_LEAST: Final = 3
 """Markets that a drift is in before it can be an event of the fleet."""
-
-_KNOWN_KINDS: Final = frozenset(
-    {FindingKind.PORTAL_DRIFT, FindingKind.STALE_STATE, FindingKind.PENDING_CHANGE, FindingKind.MIXED}
-)
-_KNOWN_ACTIONS: Final = frozenset({"no-op", "read", "create", "update", "delete"})
-_NAMED_AT_MOST: Final = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """A reason, and the sentence that tells it to a person."""
-
-    reason: HoldReason
-    sentence: str
 
 
 Condition = Callable[[Situation], Hold | None]
@@ -59,6 +43,7 @@ def inconclusive(situation: Situation) -> Hold | None:
         ("the state's lock", situation.lock),
         ("the pauses", situation.pauses),
         ("the earlier heals of this drift", situation.heals),
+        ("the jobs of this drift that were rejected or have failed", situation.refusals),
         ("this drift's spread over the markets", situation.fleet),
         ("the approvals of this job", situation.approvals),
     ):
@@ -69,7 +54,7 @@ def inconclusive(situation: Situation) -> Hold | None:
 
 def paused(situation: Situation) -> Hold | None:
     """A kill switch is pulled: in the policy, by a person's pause, or by a mode that is off."""
-    policy = _policy_of(situation)
+    policy = policy_of(situation)
     switch = policy.kill_switch
     if switch and matches_any(switch.market, situation.market):
         return Hold(HoldReason.PAUSED, f"The policy's kill switch is pulled: {switch.why}")
@@ -84,7 +69,7 @@ def paused(situation: Situation) -> Hold | None:
 
 def frozen(situation: Situation) -> Hold | None:
     """A code freeze has begun and not ended."""
-    for window in _policy_of(situation).freeze_windows:
+    for window in policy_of(situation).freeze_windows:
         if not matches_any(window.market, situation.market):
             continue
         if end := window.open_until(situation.now):
@@ -115,66 +100,9 @@ def locked(situation: Situation) -> Hold | None:
     return Hold(HoldReason.LOCKED, f"The state is locked by {who}{what}{since}.")
 
 
-def unsafe(situation: Situation) -> Hold | None:
-    """The plan would do something whose meaning is not known, or is to forget a resource."""
-    unknown = [
-        ruled
-        for ruled in situation.ruled
-        if ruled.finding.kind not in _KNOWN_KINDS or not _KNOWN_ACTIONS.issuperset(ruled.finding.actions)
-    ]
-    unknown += [ruled for ruled in situation.touched if not ruled.finding.actions]
-    if not unknown:
-        return None
-    return Hold(HoldReason.UNSAFE, f"The plan has an action that is never applied unattended: {_named(unknown)}.")
-
-
-def destructive(situation: Situation) -> Hold | None:
-    """The plan would delete or replace something, also where the policy ignores it: the apply would not."""
-    deleted = [ruled for ruled in situation.ruled if ruled.finding.destructive or "delete" in ruled.finding.actions]
-    return Hold(HoldReason.DESTRUCTIVE, f"The plan would delete: {_named(deleted)}.") if deleted else None
-
-
-def protected(situation: Situation) -> Hold | None:
-    """The plan would change what a one-way door, the protected list or a `never` rule keeps."""
-    return next(filter(None, map(_protection_of(_policy_of(situation)), situation.touched)), None)
-
-
-def mixed(situation: Situation) -> Hold | None:
-    """One apply would undo the drift and do something else with it."""
-    both = [ruled for ruled in situation.touched if ruled.finding.kind is FindingKind.MIXED]
-    if both:
-        return Hold(HoldReason.MIXED, f"The apply would change more of it than what has drifted: {_named(both)}.")
-    drifted = _of_kind(situation.touched, FindingKind.PORTAL_DRIFT)
-    pending = _of_kind(situation.touched, FindingKind.PENDING_CHANGE)
-    if drifted and pending:
-        return Hold(
-            HoldReason.MIXED, f"One apply would undo the drift of {_named(drifted)} and change {_named(pending)}."
-        )
-    left_alone = next((ruled for ruled in situation.touched if ruled.ignored_by), None)
-    if situation.counting and left_alone:
-        what = ", ".join(left_alone.ignored_attributes[:_NAMED_AT_MOST])
-        return Hold(
-            HoldReason.MIXED,
-            f"The apply would also change {left_alone.finding.address}{f' ({what})' if what else ''}, which is ignored by "
-            f"{left_alone.ignored_by}. In the configuration's `ignore_changes` it would be left alone.",
-        )
-    carried = situation.plan.carried_along if isinstance(situation.plan, PlannedStack) else ()
-    if situation.counting and carried:
-        return Hold(HoldReason.MIXED, f"The apply would also move or import: {_listed(carried)}.")
-    return None
-
-
-def pending_change(situation: Situation) -> Hold | None:
-    """Nobody has touched anything: the plan differs by itself."""
-    pending = _of_kind(situation.touched, FindingKind.PENDING_CHANGE)
-    if not pending:
-        return None
-    return Hold(HoldReason.PENDING_CHANGE, f"No drift, but a change that waits for a deploy: {_named(pending)}.")
-
-
 def blast_radius(situation: Situation) -> Hold | None:
     """The apply would change more than is let through unattended. The count is the whole plan's, and nothing is rounded."""
-    limits = _policy_of(situation).limits
+    limits = policy_of(situation).limits
     count = len(situation.touched)
     if count > limits.heal_max_resources:
         return Hold(
@@ -193,7 +121,7 @@ def blast_radius(situation: Situation) -> Hold | None:
 
 def oscillating(situation: Situation) -> Hold | None:
     """The same drift was healed again and again. A heal at the edge counts, and so does one from a clock that is ahead."""
-    limits = _policy_of(situation).limits
+    limits = policy_of(situation).limits
     earliest = situation.now - timedelta(hours=limits.breaker_hours)
     heals = () if isinstance(situation.heals, Unread) else situation.heals
     count = sum(moment >= earliest for moment in heals)
@@ -208,7 +136,7 @@ def oscillating(situation: Situation) -> Hold | None:
 
 def fleet_wide(situation: Situation) -> Hold | None:
     """The same drift is in too many markets to be a click."""
-    limits, fleet = _policy_of(situation).limits, situation.fleet
+    limits, fleet = policy_of(situation).limits, situation.fleet
     if not isinstance(fleet, FleetSpread) or fleet.markets_with_it < FLEET_AT_LEAST:
         return None
     if fleet.markets_with_it * 100 <= limits.fleet_percent * fleet.markets_checked:
@@ -221,16 +149,20 @@ def fleet_wide(situation: Situation) -> Hold | None:
 
 
 def approval_required(situation: Situation) -> Hold | None:
-    """The policy says ask."""
+    """The policy says ask; or a person has said no, or this very heal has failed, and nobody has taken that back."""
+    refusals = () if isinstance(situation.refusals, Unread) else situation.refusals
+    if refusals:
+        latest = max(refusals, key=lambda refusal: refusal.at)
+        return Hold(HoldReason.APPROVAL_REQUIRED, latest.sentence, since=latest.at)
     asked = [ruled for ruled in situation.touched if ruled.action is RuleAction.ASK]
     if not asked:
         return None
-    return Hold(HoldReason.APPROVAL_REQUIRED, f"An approval is asked for by {asked[0].rule}: {_named(asked)}.")
+    return Hold(HoldReason.APPROVAL_REQUIRED, f"An approval is asked for by {asked[0].rule}: {named(asked)}.")
 
 
 def dry_run(situation: Situation) -> Hold | None:
     """Nothing speaks against undoing it, and trueup may only say so."""
-    if _policy_of(situation).mode_of(situation.market) is not HealMode.DRY_RUN:
+    if policy_of(situation).mode_of(situation.market) is not HealMode.DRY_RUN:
         return None
     return Hold(HoldReason.DRY_RUN, f"The heal mode of {situation.market} is dry-run, so nothing undoes it.")
 
@@ -254,45 +186,7 @@ CONDITIONS: Final[tuple[Condition, ...]] = (
 )
 """In the order in which the first that applies is given."""
 
-_NOTHING_ALLOWED: Final = Policy()
-
 
 def holds_on(situation: Situation) -> Iterator[Hold]:
     """Every reason that applies, in their order."""
     return filter(None, (condition(situation) for condition in CONDITIONS))
-
-
-def _policy_of(situation: Situation) -> Policy:
-    """Where there is none to trust, its defaults, which heal nothing; `inconclusive` has spoken before."""
-    return situation.policy if isinstance(situation.policy, Policy) else _NOTHING_ALLOWED
-
-
-def _protection_of(policy: Policy) -> Callable[[RuledFinding], Hold | None]:
-    types, addresses = policy.protected.type or (), policy.protected.address or ()
-
-    def protection(ruled: RuledFinding) -> Hold | None:
-        finding = ruled.finding
-        if door := next(doors_before(finding), None):
-            return Hold(HoldReason.PROTECTED, f"{finding.address} is a one-way door: {door.why}.")
-        if matches_any(types, finding.type) or matches_any(addresses, finding.address):
-            return Hold(HoldReason.PROTECTED, f"{finding.address} is on the policy's protected list.")
-        if ruled.action is RuleAction.NEVER:
-            return Hold(HoldReason.PROTECTED, f"{finding.address} is never healed, by {ruled.rule}.")
-        return None
-
-    return protection
-
-
-def _of_kind(findings: Sequence[RuledFinding], kind: FindingKind) -> list[RuledFinding]:
-    return [ruled for ruled in findings if ruled.finding.kind is kind]
-
-
-def _named(findings: Sequence[RuledFinding]) -> str:
-    """Their addresses, in order; the first few, and how many more there are."""
-    return _listed(ruled.finding.address for ruled in findings)
-
-
-def _listed(addresses: Iterable[str]) -> str:
-    named = sorted(set(addresses))
-    more = len(named) - _NAMED_AT_MOST
-    return ", ".join(named[:_NAMED_AT_MOST]) + (f" and {more} more" if more > 0 else "")

@@ -2,13 +2,16 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from drift.conditions import holds_on
+from drift.plan_conditions import Hold
 from drift.policy_rules import RuleAction, RuledFinding
 from drift.situation import Situation, Unread
 from records.findings import Finding
+from records.heal_ledger import Approval
 from records.plan_checks import Decision, HoldReason, PlannedStack
 
 APPROVABLE: Final = frozenset(
@@ -47,8 +50,7 @@ def decide(situation: Situation) -> Judged:
     if isinstance(situation.plan, PlannedStack) and not situation.counting:
         return _judged(situation, Decision.CLEAN, None, _why_clean(situation))
     approvals = () if isinstance(situation.approvals, Unread) else situation.approvals
-    approved = APPROVABLE.intersection(approval.reason for approval in approvals)
-    hold = next((hold for hold in holds_on(situation) if hold.reason not in approved), None)
+    hold = next((hold for hold in holds_on(situation) if not _is_overruled(hold, approvals)), None)
     if hold:
         return _judged(situation, Decision.HOLD, hold.reason, hold.sentence)
     return _judged(
@@ -63,6 +65,12 @@ def job_id(*, market: str, stack: str, lineage: str, serial: int, fingerprint: s
     """
     canonical = json.dumps([market, stack, lineage, serial, fingerprint], ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+
+
+def _is_overruled(hold: Hold, approvals: Iterable[Approval]) -> bool:
+    return hold.reason in APPROVABLE and any(
+        approval.reason is hold.reason and (hold.since is None or approval.at > hold.since) for approval in approvals
+    )
 
 
 def _judged(situation: Situation, decision: Decision, reason: HoldReason | None, sentence: str) -> Judged:

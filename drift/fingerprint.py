@@ -16,6 +16,8 @@ from pydantic import JsonValue
 from records.findings import AttributeChange, Finding
 
 _ASIDE: Final = "*"
+_ATTRIBUTE_DIGITS: Final = 16
+_BELOW: Final = re.compile(r"[.\[]")
 _UUID: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 
@@ -34,6 +36,22 @@ def fleet_fingerprint(findings: Iterable[Finding], *, names: Iterable[str]) -> s
     """
     own = re.compile(_pattern(names), re.IGNORECASE)
     return fingerprint(_set_aside(finding, own) for finding in findings)
+
+
+def attribute_fingerprints(findings: Iterable[Finding]) -> tuple[str, ...]:
+    """The name of each attribute that is put back, whatever stands there now and wherever below it; sorted, each once.
+
+    By these a drift is known again whose value is another each time, or beside which something else has drifted. A resource
+    that is made anew has one name for all.
+    """
+    names = {_text([finding.address, finding.deposed, name]) for finding in findings for name in _put_back(finding)}
+    return tuple(sorted(hashlib.sha256(name.encode()).hexdigest()[:_ATTRIBUTE_DIGITS] for name in names))
+
+
+def _put_back(finding: Finding) -> Iterable[str]:
+    if finding.actions == ("create",):
+        return [""]
+    return {_BELOW.split(attribute.path, maxsplit=1)[0] for attribute in finding.attributes} or [""]
 
 
 def _lines(finding: Finding) -> Iterable[str]:

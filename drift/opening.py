@@ -1,12 +1,14 @@
 """Enters a job in the ledger before its message is sent: who dies between the two has queued it no twice."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from drift.checks import finding_fingerprints, touched_attributes
 from records.drift_ports import HealLedger, HealQueue
 from records.errors import BlobChangedError
+from records.findings import Finding
 from records.heal_ledger import HealEvent, HealRow, HealStep
 from records.heals import HealJob
 from records.plan_checks import HoldReason
@@ -23,7 +25,7 @@ class Opening(StrEnum):
     ALREADY_OPEN = "already_open"
 
 
-async def open_job(ledger: HealLedger, job: HealJob, finding_fingerprints: tuple[str, ...], *, run_id: str) -> Opening:
+async def open_job(ledger: HealLedger, job: HealJob, findings: Collection[Finding], *, run_id: str) -> Opening:
     """Enters a job that a check has found, unless it is open already. Of two who do so at one moment, one does.
 
     A run that ends twice, since it was cut off, looks at the drift of before: it queues no job of its own anew. Both
@@ -35,7 +37,7 @@ async def open_job(ledger: HealLedger, job: HealJob, finding_fingerprints: tuple
     kept = await ledger.row(market=job.market, stack=job.stack, job_id=job.job_id)
     if kept and kept.row.run_id == run_id:
         return Opening.BY_THIS_RUN
-    row = opened(kept.row if kept else None, job, finding_fingerprints, run_id=run_id)
+    row = opened(kept.row if kept else None, job, findings, run_id=run_id)
     if row is None:
         return Opening.ALREADY_OPEN
     try:
@@ -46,9 +48,7 @@ async def open_job(ledger: HealLedger, job: HealJob, finding_fingerprints: tuple
     return Opening.OPENED
 
 
-def opened(
-    before: HealRow | None, job: HealJob, finding_fingerprints: tuple[str, ...], *, run_id: str
-) -> HealRow | None:
+def opened(before: HealRow | None, job: HealJob, findings: Collection[Finding], *, run_id: str) -> HealRow | None:
     """The row of a job that is queued for a check; None where it is left as it is.
 
     A job that waits or is at work goes on until it has expired: its message is gone by then, or was never sent, and a worker
@@ -62,7 +62,8 @@ def opened(
             job=job,
             step=HealStep.QUEUED,
             run_id=run_id,
-            finding_fingerprints=finding_fingerprints,
+            finding_fingerprints=finding_fingerprints(findings),
+            attribute_fingerprints=touched_attributes(findings),
             events=(event,),
         )
     if not before.has_ended:
@@ -77,7 +78,8 @@ def opened(
         at=at,
         job=job,
         run_id=run_id,
-        finding_fingerprints=finding_fingerprints,
+        finding_fingerprints=finding_fingerprints(findings),
+        attribute_fingerprints=touched_attributes(findings),
         approvals=(),
         **told,
     )

@@ -34,13 +34,21 @@ class FleetSpread:
     markets_checked: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A job that a person has rejected, or that has failed, and that would undo some of this drift. ``sentence`` says so."""
+
+    at: datetime
+    sentence: str
+
+
 @dataclass(frozen=True, kw_only=True)  # no slots: `ruled` is worked out once and kept
 class Situation:
     """One stack at one moment. Times are UTC.
 
     ``lock`` is None where the state is not locked, our worker's own lock apart. ``pauses`` are those in force, of any market.
-    ``heals`` are the times at which this fingerprint was healed, or was tried to be. ``approvals`` are of this very job, by
-    its `drift.decide.job_id`, and on record as uses of the lever.
+    ``heals`` are the times at which this drift was healed, or was tried to be; ``refusals`` the jobs that wait for a person's
+    word on it. ``approvals`` are of this very job, by its `drift.decide.job_id`, and on record as uses of the lever.
     """
 
     now: datetime
@@ -53,6 +61,7 @@ class Situation:
     pauses: tuple[LeverUse, ...] | Unread
     heals: tuple[datetime, ...] | Unread
     fleet: FleetSpread | Unread
+    refusals: tuple[Refusal, ...] | Unread = ()
     approvals: tuple[Approval, ...] | Unread = ()
 
     @cached_property

@@ -137,7 +137,8 @@ class HealRow(BaseModel):
     """A job as the ledger keeps it. ``run_id`` is the run of plan checks that found it.
 
     ``finding_fingerprints`` name each finding of the job by itself: what is left of them after an apply that was cut off is
-    known again. ``applying_since`` is set from before an apply until it is known what came of it. ``left_serial`` is
+    known again. ``attribute_fingerprints`` name what it puts back, whatever stood there: by these the breaker knows it again,
+    and a person's no. ``applying_since`` is set from before an apply until it is known what came of it. ``left_serial`` is
     the state's when that apply had ended, if the apply can have left it. ``own_lock`` is Terraform's lock, of a plan or of an
     apply. ``reason`` is why it is held, ``approvals`` what persons have overruled, ``events`` every step, oldest first.
     """
@@ -148,6 +149,7 @@ class HealRow(BaseModel):
     step: HealStep
     run_id: str
     finding_fingerprints: tuple[str, ...] = ()
+    attribute_fingerprints: tuple[str, ...] = ()
     applying_since: UtcTime | None = None
     left_serial: int | None = None
     reason: HoldReason | None = None

@@ -97,6 +97,7 @@ class Levers:
                 step=HealStep.QUEUED,
                 run_id=waiting.run_id,
                 finding_fingerprints=waiting.finding_fingerprints,
+                attribute_fingerprints=waiting.attribute_fingerprints,
                 approvals=(approval,),
                 events=(HealEvent(step=HealStep.QUEUED, at=now, by=person.by, note=person.reason),),
             )
@@ -110,6 +111,7 @@ class Levers:
                 job=job,
                 run_id=waiting.run_id,
                 finding_fingerprints=waiting.finding_fingerprints,
+                attribute_fingerprints=waiting.attribute_fingerprints,
                 approvals=(*waiting.approvals, approval),
             )
         return await self._queue(row, waiting.kept)
@@ -146,6 +148,7 @@ class Levers:
                 step=HealStep.REJECTED,
                 run_id=waiting.run_id,
                 finding_fingerprints=waiting.finding_fingerprints,
+                attribute_fingerprints=waiting.attribute_fingerprints,
                 events=(event,),
             )
         else:

@@ -1,4 +1,4 @@
-"""What waits for a person: stacks that their last check holds, and jobs that a worker has held since."""
+"""What waits for a person: stacks that their last check holds, and jobs that were held or rejected, or failed, since."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,8 +6,9 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
-from drift.checks import finding_fingerprints, job_of
+from drift.checks import finding_fingerprints, job_of, touched_attributes
 from drift.decide import APPROVABLE
+from drift.past import refused_since
 from lanes.side_by_side import all_side_by_side
 from records.drift_ports import CheckStore, HealLedger, Kept
 from records.heal_ledger import Approval, HealRow, HealStep
@@ -16,6 +17,7 @@ from records.names import MarketKey, StackName
 from records.plan_checks import CheckSketch, Decision, HoldReason, StoredCheck, stack_path
 from records.timestamps import UtcTime
 
+_REFUSED: Final = frozenset({HealStep.FAILED, HealStep.REJECTED})
 _READ_AT_ONCE: Final = 16
 _CUT_OFF: Final = "What an apply of it did is not wholly on record: retry the job once that is mended."
 
@@ -45,6 +47,7 @@ class Waiting:
     job: HealJob
     run_id: str
     finding_fingerprints: tuple[str, ...]
+    attribute_fingerprints: tuple[str, ...]
     kept: Kept | None = None
     reason: HoldReason | None = None
     approvals: tuple[Approval, ...] = ()
@@ -96,9 +99,16 @@ async def holds(ledger: HealLedger, checks: CheckStore) -> list[WithheldHeal]:
     found += [
         _hold_of_row(row)
         for row in rows.values()
-        if row.step is HealStep.HELD and _speaks(row, checked_at.get(stack_path(row.job.market, row.job.stack)))
+        if _waits(row, checked_at.get(stack_path(row.job.market, row.job.stack)))
     ]
     return sorted(found, key=lambda hold: (hold.market, hold.stack, hold.job_id or ""))
+
+
+def _waits(row: HealRow, checked_at: datetime | None) -> bool:
+    """Whether it is held; or has failed, or was rejected, since the stack was last looked at. A later check holds that one."""
+    if row.step in _REFUSED:
+        return checked_at is not None and _speaks(row, checked_at)
+    return row.step is HealStep.HELD and _speaks(row, checked_at)
 
 
 def _speaks(row: HealRow, checked_at: datetime | None) -> bool:
@@ -124,6 +134,7 @@ def _of_row(kept: Kept) -> Waiting:
         job=row.job,
         run_id=row.run_id,
         finding_fingerprints=row.finding_fingerprints,
+        attribute_fingerprints=row.attribute_fingerprints,
         kept=kept,
         reason=row.reason,
         # What a worker has held for one reason after another is approved reason by reason.
@@ -137,6 +148,7 @@ def _of_check(stored: StoredCheck, kept: Kept | None) -> Waiting:
         job=job_of(check, queued_at=check.checked_at, expires_at=check.checked_at),
         run_id=stored.run_id,
         finding_fingerprints=finding_fingerprints(check.findings),
+        attribute_fingerprints=touched_attributes(check.findings),
         kept=kept,
         reason=check.reason,
     )
@@ -144,15 +156,17 @@ def _of_check(stored: StoredCheck, kept: Kept | None) -> Waiting:
 
 def _hold_of_row(row: HealRow) -> WithheldHeal:
     last = row.events[-1]
-    reason = row.reason or HoldReason.INCONCLUSIVE
+    is_refused = row.step in _REFUSED
+    reason = HoldReason.APPROVAL_REQUIRED if is_refused else row.reason or HoldReason.INCONCLUSIVE
+    note = refused_since(row) if is_refused else last.note
     return WithheldHeal(
         market=row.job.market,
         stack=row.job.stack,
         reason=reason,
-        why=" ".join(filter(None, (last.note, _CUT_OFF if row.applying_since else None))),
+        why=" ".join(filter(None, (note, _CUT_OFF if row.applying_since else None))),
         since=last.at,
         job_id=row.job.job_id,
-        can_be_approved=reason in APPROVABLE,
+        can_be_approved=reason in APPROVABLE and not is_refused,
         addresses=row.job.addresses,
     )
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from drift.brakes import Brakes, read_heals, read_pauses
+from drift.brakes import Brakes, read_pauses
 from drift.checks import finding_fingerprints, touched
 from drift.fleet import Fleet
 from drift.healing.approvals import read_approvals
@@ -29,6 +29,7 @@ from drift.healing.lock_watch import LockWatch, has_had_the_lock
 from drift.healing.messages import Refusal, read_message, unlike_the_ledger
 from drift.healing.resuming import is_as_left, left_by
 from drift.observing import Look, StackObserver
+from drift.past import Past, read_past
 from drift.planned import Deployed
 from drift.policy import InvalidPolicy, Policy
 from drift.situation import Inconclusive, Unread
@@ -209,7 +210,12 @@ class Healer:
         await entry.judged(finding_fingerprints(plan.findings))
         _insist_on(lease, entry.row)
         await entry.applying()
-        latest = replace(brakes, policy=await self.read_policy(), pauses=await read_pauses(self.ledger))
+        latest = replace(
+            brakes,
+            policy=await self.read_policy(),
+            pauses=await read_pauses(self.ledger),
+            refusals=(await self._past(entry.row, plan)).refusals,
+        )
         end = why_held(look.seen, latest, now=self.clock())
         if end:
             await entry.stopped(end.note, end.reason, applying_since=was_applying_since)
@@ -271,12 +277,20 @@ class Healer:
         if seen.plan:
             fleet.add(seen.market, plan.fleet_fingerprints)
         await fleet.add_others(self.checks, apart_from={seen.name}, now=self.clock())
+        past = await self._past(row, plan)
         return Brakes(
             policy=await self.read_policy(),
             pauses=await read_pauses(self.ledger),
-            heals=await read_heals(self.ledger, market=seen.market, stack=seen.stack, fingerprint=row.job.fingerprint),
+            heals=past.heals,
             fleet=fleet.spread(plan.fleet_fingerprints),
+            refusals=past.refusals,
             approvals=await read_approvals(self.ledger, row),
+        )
+
+    async def _past(self, row: HealRow, plan: PlannedStack) -> Past:
+        job = row.job
+        return await read_past(
+            self.ledger, market=job.market, stack=job.stack, findings=plan.findings, job_id=job.job_id
         )
 
 

@@ -75,7 +75,7 @@ HOLDS: Final = {
         "Look for an Azure Policy or an event of the platform. Take the change into the code, or approve the jobs.",
     ),
     HoldReason.APPROVAL_REQUIRED: ReasonWords(
-        "the policy asks for an approval",
+        "a person is asked first",
         "Read the change; if it is to be undone, approve the job.",
     ),
     HoldReason.DRY_RUN: ReasonWords(

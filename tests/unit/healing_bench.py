@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from adapters.heal_messages import to_message
 from adapters.record_writer import BlobRecordWriter
-from drift.checks import check_of, finding_fingerprints, job_of
+from drift.checks import check_of, job_of
 from drift.healing.delivering import Deliveries
 from drift.healing.draining import drain
 from drift.healing.levers import Levers, Person
@@ -210,7 +210,7 @@ class HealBench:
         check = check or await self.check()
         now = self.clock()
         job = job_of(check, queued_at=now, expires_at=now + EXPIRES_AFTER)
-        opening = await open_job(self.ledger, job, finding_fingerprints(check.findings), run_id=f"plans-{now:%H%M%S}")
+        opening = await open_job(self.ledger, job, check.findings, run_id=f"plans-{now:%H%M%S}")
         assert opening is Opening.OPENED, opening
         self.mortal.done.clear()
         return to_message(job)

@@ -319,7 +319,8 @@ class TestJobs:
             f"de/network: job {job_id[:12]} is rejected\n"
         )
         checked = terminal.run("check", "--queue")
-        assert "`trueup drift history --market de --stack network` tells." in checked.stdout
+        assert f"`trueup drift retry {job_id[:12]}` takes that back." in " ".join(checked.stdout.split())
+        assert terminal.run("holds").status == 2
         assert terminal.run("heal", "--format", "json").answer["jobs"] == []
         assert terminal.run("retry", job_id, *WHO).stdout.startswith(f"de/network: job {job_id[:12]} is queued again")
         assert terminal.run("heal").status == 0

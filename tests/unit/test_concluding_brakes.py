@@ -10,11 +10,13 @@ import pytest
 
 from drift import concluding
 from records.errors import StoreUnavailableError
-from records.heal_ledger import HealStep, Lever, LeverUse
+from records.findings import AttributeChange, Finding
+from records.heal_ledger import HealRow, HealStep, Lever, LeverUse
 from records.plan_checks import Decision, HoldReason, StackCheck
 from records.resource_changes import ResourceChange
 from records.results import Run
-from tests.unit.observation_samples import CLICK, NOW, Bench, MemoryChanges, clicked, seen
+from tests.unit.drift_samples import finding
+from tests.unit.observation_samples import CLICK, LATER_RUN, NOW, Bench, MemoryChanges, clicked, seen
 
 DOWN: Final = StoreUnavailableError("heals", "503 ServerBusy")
 
@@ -55,11 +57,11 @@ async def test_a_ledger_that_cannot_be_read_holds_what_has_drifted_and_nothing_e
     assert bench.queue.sent == []
 
 
-async def heal(bench: Bench, serial: int) -> StackCheck:
+async def heal(bench: Bench, serial: int, *found: Finding) -> StackCheck:
     """A run in which the stack is clicked on this serial, and a worker that applies what it queues."""
     bench.now += timedelta(hours=1)
     run = Run(run_id=f"plans-{bench.now:%d%H%M}", started_at=bench.now)
-    check = await bench.check_of(clicked(serial=serial), run=run)
+    check = await bench.check_of(seen("de", "network", *(found or (CLICK,)), serial=serial), run=run)
     if check.decision is Decision.HEAL:
         kept = await bench.ledger.find(job_id=check.job_id or "")
         assert kept
@@ -77,6 +79,50 @@ async def test_the_fourth_time_within_a_day_the_same_drift_is_held_on(bench: Ben
     assert len({check.job_id for check in checks}) == (4 if step else 1)
     bench.now += timedelta(hours=24)
     assert (await heal(bench, 50)).decision is Decision.HEAL
+
+
+def set_to(value: str) -> Finding:
+    return CLICK.model_copy(update={"attributes": (AttributeChange(path="access", before=value, after="Deny"),)})
+
+
+async def test_so_is_one_whose_value_is_another_each_time(bench: Bench) -> None:
+    checks = [await heal(bench, 42, set_to(f"10.0.0.{number}")) for number in range(4)]
+    assert [outcome_of(check) for check in checks] == [Decision.HEAL] * 3 + [HoldReason.OSCILLATING]
+
+
+async def test_so_is_one_that_comes_with_something_else_each_time(bench: Bench) -> None:
+    checks = [await heal(bench, 42, CLICK, finding(f"azurerm_subnet.s{number}")) for number in range(4)]
+    assert [outcome_of(check) for check in checks] == [Decision.HEAL] * 3 + [HoldReason.OSCILLATING]
+
+
+async def ended(bench: Bench, step: HealStep) -> HealRow:
+    """A click that is queued, and a job that ends so."""
+    check = await bench.check_of(clicked(), run=LATER_RUN)
+    kept = await bench.ledger.find(job_id=check.job_id or "")
+    assert kept
+    row = kept.row.moved(step, at=bench.now, by="alice@example.com", note="It is a hotfix.")
+    await bench.ledger.put(row=row, replaces=kept.etag)
+    return row
+
+
+@pytest.mark.parametrize("serial", [42, 43], ids=["the same serial", "a serial that has moved"])
+async def test_what_a_person_has_rejected_is_held_whatever_else_has_drifted(bench: Bench, serial: int) -> None:
+    row = await ended(bench, HealStep.REJECTED)
+    bench.queue.sent.clear()
+    check = await bench.check_of(seen("de", "network", CLICK, finding("azurerm_subnet.b"), serial=serial))
+    assert (check.decision, check.reason) == (Decision.HOLD, HoldReason.APPROVAL_REQUIRED)
+    assert f"alice@example.com rejected job {row.job.job_id[:12]}" in check.why
+    assert f"`trueup drift retry {row.job.job_id[:12]}` takes that back." in check.why
+    assert bench.queue.sent == []
+    assert (await bench.check_of(seen("fr", "network", CLICK))).decision is Decision.HEAL
+
+
+async def test_a_job_that_has_failed_is_no_heal_until_a_person_takes_it_up(bench: Bench) -> None:
+    row = await ended(bench, HealStep.FAILED)
+    check = await bench.check_of(clicked())
+    assert (check.decision, check.reason) == (Decision.HOLD, HoldReason.APPROVAL_REQUIRED)
+    assert f"Job {row.job.job_id[:12]} failed on" in check.why
+    assert f"`trueup drift retry {row.job.job_id[:12]}` queues it again." in check.why
 
 
 async def test_heals_of_another_drift_or_another_stack_are_not_counted(bench: Bench) -> None:

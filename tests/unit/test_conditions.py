@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from drift import conditions
+from drift import conditions, plan_conditions
 from drift.conditions import CONDITIONS, Condition
 from drift.policy import FreezeWindow, KillSwitch, Limits, MarketMode, Policy, Protected
 from drift.policy_rules import Rule, RuleAction
@@ -82,6 +82,7 @@ TABLE: list[tuple[Condition, Situation, bool, str]] = [
     (conditions.inconclusive, situation(lock=UNREAD), True, "a lock that is not known"),
     (conditions.inconclusive, situation(pauses=UNREAD), True, "pauses that cannot be read"),
     (conditions.inconclusive, situation(heals=UNREAD), True, "heals that cannot be read"),
+    (conditions.inconclusive, situation(refusals=UNREAD), True, "rejected jobs that cannot be read"),
     (conditions.inconclusive, situation(fleet=UNREAD), True, "a spread that nobody counted"),
     (conditions.inconclusive, situation(approvals=UNREAD), True, "approvals that cannot be read"),
     (conditions.paused, policy(kill_switch=KillSwitch(why="x")), True, "the kill switch"),
@@ -101,35 +102,35 @@ TABLE: list[tuple[Condition, Situation, bool, str]] = [
     (conditions.locked, situation(lock=None), False, "no lock"),
     (conditions.locked, situation(lock=Lock(who="ci@agent", operation="OperationTypeApply")), True, "a lock"),
     (conditions.locked, situation(lock=UNREADABLE_LOCK), True, "a lease that says nothing"),
-    (conditions.unsafe, plan(drift()), False, "an update"),
-    (conditions.unsafe, plan(drift(kind=FindingKind.UNSAFE)), True, "an unsafe finding"),
-    (conditions.unsafe, plan(drift(actions=("forget",))), True, "an action that is not known, called drift"),
-    (conditions.unsafe, plan(drift(actions=())), True, "drift without an action"),
-    (conditions.unsafe, plan(drift(), STALE), False, "stale state without an action"),
-    (conditions.destructive, plan(drift(actions=("create",))), False, "what was deleted is made again"),
-    (conditions.destructive, plan(drift(actions=("create", "delete"))), True, "a replacement, created first"),
-    (conditions.destructive, plan(drift(destructive=True)), True, "an update that is called destructive"),
-    (conditions.destructive, plan(drift(), drift(address="t.x", actions=("delete",))), True, "one of two is deleted"),
-    (conditions.protected, plan(drift(**VAULT)), False, "a vault's firewall"),
-    (conditions.protected, plan(drift(**VAULT, actions=("create",), paths=())), True, "a vault that was deleted"),
-    (conditions.protected, plan(drift(**VAULT, paths=("purge_protection_enabled",))), True, "purge protection"),
-    (conditions.protected, plan(drift(paths=("administrator_password",))), True, "a password that was rotated"),
-    (conditions.protected, plan(drift(paths=("password_policy",))), False, "a policy on passwords"),
-    (conditions.protected, protects(type=(RULE,)), True, "a type on the list"),
-    (conditions.protected, protects(type=("azurerm_network_*",)), True, "types on the list by a glob"),
-    (conditions.protected, protects(type=("azurerm_network",)), False, "a type that begins so"),
-    (conditions.protected, protects(address=(f"{RULE}.hub",)), True, "an address on the list"),
-    (conditions.protected, protects(address=(f"{RULE}.hub[0]",)), False, "another address on the list"),
-    (conditions.protected, rules(Rule(do=RuleAction.NEVER)), True, "a rule that says never"),
-    (conditions.protected, rules(Rule(do=RuleAction.HEAL), Rule(do=RuleAction.NEVER)), False, "never, after heal"),
-    (conditions.mixed, plan(drift(kind=FindingKind.MIXED)), True, "both in one resource"),
-    (conditions.mixed, plan(drift(), PENDING), True, "both in one plan"),
-    (conditions.mixed, plan(PENDING), False, "pending change alone"),
-    (conditions.mixed, plan(drift(), STALE), False, "drift beside stale state"),
-    (conditions.mixed, situation(plan=planned(drift(), carried_along=("t.b",))), True, "a move in the same plan"),
-    (conditions.mixed, situation(plan=planned(STALE, carried_along=("t.b",))), False, "a move, and no drift"),
-    (conditions.pending_change, plan(PENDING), True, "pending change alone"),
-    (conditions.pending_change, plan(drift()), False, "drift"),
+    (plan_conditions.unsafe, plan(drift()), False, "an update"),
+    (plan_conditions.unsafe, plan(drift(kind=FindingKind.UNSAFE)), True, "an unsafe finding"),
+    (plan_conditions.unsafe, plan(drift(actions=("forget",))), True, "an action that is not known, called drift"),
+    (plan_conditions.unsafe, plan(drift(actions=())), True, "drift without an action"),
+    (plan_conditions.unsafe, plan(drift(), STALE), False, "stale state without an action"),
+    (plan_conditions.destructive, plan(drift(actions=("create",))), False, "what was deleted is made again"),
+    (plan_conditions.destructive, plan(drift(actions=("create", "delete"))), True, "a replacement, created first"),
+    (plan_conditions.destructive, plan(drift(destructive=True)), True, "an update that is called destructive"),
+    (plan_conditions.destructive, plan(drift(), drift(address="t.x", actions=("delete",))), True, "one of two is deleted"),
+    (plan_conditions.protected, plan(drift(**VAULT)), False, "a vault's firewall"),
+    (plan_conditions.protected, plan(drift(**VAULT, actions=("create",), paths=())), True, "a vault that was deleted"),
+    (plan_conditions.protected, plan(drift(**VAULT, paths=("purge_protection_enabled",))), True, "purge protection"),
+    (plan_conditions.protected, plan(drift(paths=("administrator_password",))), True, "a password that was rotated"),
+    (plan_conditions.protected, plan(drift(paths=("password_policy",))), False, "a policy on passwords"),
+    (plan_conditions.protected, protects(type=(RULE,)), True, "a type on the list"),
+    (plan_conditions.protected, protects(type=("azurerm_network_*",)), True, "types on the list by a glob"),
+    (plan_conditions.protected, protects(type=("azurerm_network",)), False, "a type that begins so"),
+    (plan_conditions.protected, protects(address=(f"{RULE}.hub",)), True, "an address on the list"),
+    (plan_conditions.protected, protects(address=(f"{RULE}.hub[0]",)), False, "another address on the list"),
+    (plan_conditions.protected, rules(Rule(do=RuleAction.NEVER)), True, "a rule that says never"),
+    (plan_conditions.protected, rules(Rule(do=RuleAction.HEAL), Rule(do=RuleAction.NEVER)), False, "never, after heal"),
+    (plan_conditions.mixed, plan(drift(kind=FindingKind.MIXED)), True, "both in one resource"),
+    (plan_conditions.mixed, plan(drift(), PENDING), True, "both in one plan"),
+    (plan_conditions.mixed, plan(PENDING), False, "pending change alone"),
+    (plan_conditions.mixed, plan(drift(), STALE), False, "drift beside stale state"),
+    (plan_conditions.mixed, situation(plan=planned(drift(), carried_along=("t.b",))), True, "a move in the same plan"),
+    (plan_conditions.mixed, situation(plan=planned(STALE, carried_along=("t.b",))), False, "a move, and no drift"),
+    (plan_conditions.pending_change, plan(PENDING), True, "pending change alone"),
+    (plan_conditions.pending_change, plan(drift()), False, "drift"),
     (conditions.blast_radius, changes(3, managed=3), False, "three of three"),
     (conditions.blast_radius, changes(3, managed=0), False, "three of a stack that counts none"),
     (conditions.blast_radius, changes(4, managed=20), False, "four, which are a fifth"),
@@ -199,7 +200,7 @@ def test_the_conditions_stand_in_the_order_of_the_reasons() -> None:
     ids=["two drifts", "one that is ignored", "an attribute that is ignored", "pending change that is ignored"],
 )
 def test_a_heal_that_would_revert_what_the_policy_ignores_is_mixed(given: Situation, words: str | None) -> None:
-    hold = conditions.mixed(given)
+    hold = plan_conditions.mixed(given)
     assert words in hold.sentence if hold and words else hold is None
 
 
@@ -231,7 +232,7 @@ def test_a_heal_that_would_revert_what_the_policy_ignores_is_mixed(given: Situat
         (changes(4, managed=4), conditions.blast_radius, "4 of 4 resources would change; HEAL_MAX_PERCENT"),
         (
             plan(*(drift(address=f"t.n{number}", destructive=True) for number in range(5))),
-            conditions.destructive,
+            plan_conditions.destructive,
             "t.n0, t.n1, t.n2 and 2 more",
         ),
         (

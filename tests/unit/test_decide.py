@@ -13,7 +13,7 @@ from drift.conditions import CONDITIONS, holds_on
 from drift.decide import APPROVABLE, Judged, decide, job_id
 from drift.policy import FreezeWindow, InvalidPolicy, KillSwitch, Limits, Policy, Protected
 from drift.policy_rules import Rule, RuleAction
-from drift.situation import FleetSpread, Inconclusive, Situation, Unread
+from drift.situation import FleetSpread, Inconclusive, Refusal, Situation, Unread
 from records.findings import AttributeChange, Finding, FindingKind
 from records.heal_ledger import Approval, Lever, LeverUse
 from records.heals import HealMode
@@ -125,6 +125,13 @@ def test_of_two_reasons_the_earlier_is_given(earlier: HoldReason, later: HoldRea
     )
     assert expected <= set(applying)
     assert decide(both).reason is earlier
+
+
+@pytest.mark.parametrize(("given_at", "decision"), [(-1, Decision.HOLD), (0, Decision.HOLD), (1, Decision.HEAL)])
+def test_an_approval_overrules_no_rejection_that_came_after_it(given_at: int, decision: Decision) -> None:
+    refusals = tuple(Refusal(at=NOW - timedelta(hours=hours), sentence="Bob rejected it.") for hours in (0, 9))
+    approval = approved(HoldReason.APPROVAL_REQUIRED).model_copy(update={"at": NOW + timedelta(seconds=given_at)})
+    assert decide(situation(refusals=refusals, approvals=(approval,))).decision is decision
 
 
 @MANY

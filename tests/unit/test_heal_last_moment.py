@@ -124,3 +124,40 @@ class TestALockBeforeThePlan:
         message = await bench.clicked(SSH)
         bench.cloud.lock("deploy-7", OWN_NAME)
         await bench.assert_held(message, HoldReason.LOCKED)
+
+
+class TestWhatAPersonHasRejected:
+    async def reject(self, bench: HealBench, *addresses: str) -> None:
+        """A click, and a person who says no to the job of it."""
+        await bench.clicked(*addresses)
+        await bench.levers().reject(ALICE, job_id=bench.row.job.job_id)
+
+    async def test_is_not_undone_with_something_else(self, bench: HealBench) -> None:
+        await self.reject(bench, SSH)
+        await bench.assert_held(
+            await bench.clicked(RDP), HoldReason.APPROVAL_REQUIRED, "alice@example.com rejected job"
+        )
+
+    async def test_is_not_undone_where_it_was_rejected_at_the_last_moment(self, bench: HealBench) -> None:
+        await self.reject(bench, SSH)
+        rejected = bench.row
+        await bench.levers().retry(ALICE, job_id=rejected.job.job_id)
+        message = await bench.clicked(RDP)
+
+        def reject_again(bench: HealBench) -> None:
+            bench.ledger.put_text(rejected.job, rejected.model_dump_json())
+
+        while_it_keeps(bench, HealStep.APPLYING, reject_again)
+        await bench.assert_held(message, HoldReason.APPROVAL_REQUIRED, "alice@example.com rejected job")
+
+    async def test_is_undone_once_that_is_taken_back(self, bench: HealBench) -> None:
+        await self.reject(bench, SSH)
+        await bench.levers().retry(ALICE, job_id=bench.row.job.job_id)
+        assert (await bench.heal(await bench.clicked(RDP))).step is HealStep.VERIFIED
+
+    async def test_is_undone_by_a_later_approval_of_the_whole(self, bench: HealBench) -> None:
+        await self.reject(bench, SSH)
+        row = await bench.heal(await bench.clicked(RDP))
+        await bench.levers().approve(ALICE, job_id=row.job.job_id)
+        await bench.drain()
+        await bench.assert_verified()

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import pytest
 
-from drift.brakes import read_heals
 from drift.healing.worker import Fate
 from drift.opening import Opening, open_job
+from drift.past import read_past
 from drift.situation import Unread
 from records.errors import DiedTooOftenError, RefusedLeverError, StackBusyError
 from records.heal_ledger import MOST_EVENTS, HealRow, HealStep
@@ -48,8 +48,12 @@ class TestTheBreaker:
         message = await bench.clicked(SSH)
         assert bench.row.job.job_id != healed.job_id
         bench.ledger.put_text(healed, "{}")
-        heals = await read_heals(bench.ledger, market="de", stack="network", fingerprint=healed.fingerprint)
-        assert isinstance(heals, Unread)
+        check = await bench.check()
+        past = await read_past(
+            bench.ledger, market="de", stack="network", findings=check.findings, job_id=healed.job_id
+        )
+        assert isinstance(past.heals, Unread)
+        assert isinstance(past.refusals, Unread)
         await bench.assert_held(message, HoldReason.INCONCLUSIVE, "earlier heals cannot be read")
 
 
@@ -123,8 +127,8 @@ class TestAMessage:
         message = await bench.clicked(SSH)
         bench.now += timedelta(hours=7)
         changes = {"bundle_sha256": "a" * 64, "queued_at": bench.now, "expires_at": bench.now + timedelta(hours=1)}
-        row, job = bench.row, bench.row.job.model_copy(update=changes)
-        opening = await open_job(bench.ledger, job, row.finding_fingerprints, run_id="plans-2")
+        job = bench.row.job.model_copy(update=changes)
+        opening = await open_job(bench.ledger, job, (await bench.check()).findings, run_id="plans-2")
         assert opening is Opening.OPENED
         assert await bench.healer().heal(message) is Fate.DONE
         assert bench.telemetry.refused == []

@@ -1,12 +1,12 @@
 """Entering a job in the ledger before its message is sent: once, whoever asks, and not over a person's word."""
 
-from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 import pytest
 
-from drift.brakes import read_heals, read_pauses
+from drift.brakes import read_pauses
+from drift.checks import finding_fingerprints, touched_attributes
 from drift.opening import Opening, open_job, opened, requeue_cut_off
 from drift.situation import Unread
 from records.drift_ports import Kept
@@ -15,6 +15,7 @@ from records.heal_ledger import ENDED, Approval, HealEvent, HealRow, HealStep, L
 from records.heals import HealJob
 from records.plan_checks import HoldReason
 from tests.fakes_drift import MemoryHealLedger, MemoryHealQueue
+from tests.unit.drift_samples import finding
 from tests.unit.observation_samples import NOW
 from tests.unit.test_heal_ledger_rules import moved, path_to
 from tests.unit.test_heal_messages import JOB, ROW
@@ -23,7 +24,9 @@ DOWN: Final = StoreUnavailableError("heals", "503 ServerBusy")
 HOUR: Final = timedelta(hours=1)
 A_PERSONS: Final = {HealStep.REJECTED, HealStep.FAILED}
 GOING_ON: Final = set(HealStep) - ENDED
-NAMES: Final = ("1" * 64, "2" * 64)
+FOUND: Final = (finding("azurerm_subnet.a"), finding("azurerm_subnet.b"))
+NAMES: Final = finding_fingerprints(FOUND)
+ATTRIBUTES: Final = touched_attributes(FOUND)
 
 
 def job(at: datetime = NOW + HOUR, **changes: Any) -> HealJob:
@@ -32,7 +35,7 @@ def job(at: datetime = NOW + HOUR, **changes: Any) -> HealJob:
 
 def again(before: HealRow | None, at: datetime = NOW + HOUR, run_id: str = "plans-2") -> HealRow | None:
     """The row after a later run has found the same drift at this time."""
-    return opened(before, job(at), NAMES, run_id=run_id)
+    return opened(before, job(at), FOUND, run_id=run_id)
 
 
 def test_a_job_that_nobody_has_seen_is_queued() -> None:
@@ -42,6 +45,7 @@ def test_a_job_that_nobody_has_seen_is_queued() -> None:
         step=HealStep.QUEUED,
         run_id="plans-2",
         finding_fingerprints=NAMES,
+        attribute_fingerprints=ATTRIBUTES,
         events=(HealEvent(step=HealStep.QUEUED, at=NOW + HOUR),),
     )
 
@@ -52,7 +56,8 @@ def test_a_job_is_queued_anew_that_is(step: HealStep) -> None:
     before = moved(ROW, *path_to(step)).model_copy(update={**of_an_apply, "reason": HoldReason.FROZEN})
     row = again(before)
     assert row
-    assert (row.step, row.job, row.run_id, row.finding_fingerprints) == (HealStep.QUEUED, job(), "plans-2", NAMES)
+    assert (row.step, row.job, row.run_id) == (HealStep.QUEUED, job(), "plans-2")
+    assert (row.finding_fingerprints, row.attribute_fingerprints) == (NAMES, ATTRIBUTES)
     assert row.reason is None
     assert row.events == (*before.events, HealEvent(step=HealStep.QUEUED, at=NOW + HOUR))
     assert (row.applying_since, row.left_serial, row.own_lock) == (None, None, None), "the records are healthy again"
@@ -79,7 +84,7 @@ async def test_a_run_that_ends_twice_queues_no_job_of_its_own_anew_that_is(step:
     ledger = MemoryHealLedger()
     row = moved(ROW, *path_to(step))
     await ledger.put(row=row, replaces=None)
-    assert await open_job(ledger, job(JOB.expires_at), NAMES, run_id=ROW.run_id) is Opening.BY_THIS_RUN
+    assert await open_job(ledger, job(JOB.expires_at), FOUND, run_id=ROW.run_id) is Opening.BY_THIS_RUN
     assert ledger.all_rows == [row]
 
 
@@ -96,7 +101,7 @@ class TestOfTwoWhoEnterAJob:
         return MemoryHealLedger()
 
     async def enter(self, ledger: MemoryHealLedger, run_id: str = "plans-2") -> Opening:
-        return await open_job(ledger, job(), NAMES, run_id=run_id)
+        return await open_job(ledger, job(), FOUND, run_id=run_id)
 
     async def test_one_after_the_other_the_first_does(self, ledger: MemoryHealLedger) -> None:
         assert await self.enter(ledger) is Opening.OPENED
@@ -140,7 +145,7 @@ class TestOfTwoWhoEnterAJob:
         expired = moved(ROW, HealStep.BEGUN, HealStep.JUDGED)
         kept = Kept(expired, await ledger.put(row=expired, replaces=None))
         late = job(JOB.expires_at)
-        assert await open_job(ledger, late, NAMES, run_id="plans-2") is Opening.OPENED
+        assert await open_job(ledger, late, FOUND, run_id="plans-2") is Opening.OPENED
         with pytest.raises(BlobChangedError):
             await ledger.put(row=kept.row.moved(HealStep.APPLYING, at=NOW), replaces=kept.etag)
 
@@ -150,50 +155,15 @@ class TestWhatTheLedgerKnows:
     def ledger(self) -> MemoryHealLedger:
         return MemoryHealLedger()
 
-    async def heals(self, ledger: MemoryHealLedger, fingerprint: str | None = JOB.fingerprint) -> Any:
-        return await read_heals(ledger, market=JOB.market, stack=JOB.stack, fingerprint=fingerprint)
-
-    async def test_is_each_apply_of_this_drift_on_whatever_ground(self, ledger: MemoryHealLedger) -> None:
-        applied = moved(ROW, *path_to(HealStep.APPLYING), HealStep.APPLIED, HealStep.VERIFIED)
-        await ledger.put(row=applied, replaces=None)
-        others: dict[str, dict[str, Any]] = {
-            "another serial": {"job_id": "1" * 64, "serial": 43},
-            "another lineage": {"job_id": "2" * 64, "lineage": "another"},
-            "another drift": {"job_id": "3" * 64, "fingerprint": "0" * 64},
-            "another stack": {"job_id": "4" * 64, "stack": "app"},
-            "another market": {"job_id": "5" * 64, "market": "fr"},
-        }
-        for changes in others.values():
-            await ledger.put(row=applied.model_copy(update={"job": job(**changes)}), replaces=None)
-        await ledger.put(row=moved(ROW, HealStep.BEGUN).model_copy(update={"job": job(job_id="6" * 64)}), replaces=None)
-        assert await self.heals(ledger) == (NOW, NOW, NOW), "this one and two on other ground"
-
-    async def test_is_no_heal_where_nothing_has_drifted_and_nobody_is_asked(self, ledger: MemoryHealLedger) -> None:
-        ledger.refuse("of_stack", DOWN)
-        assert await self.heals(ledger, None) == ()
-
     async def test_is_every_pause_in_force(self, ledger: MemoryHealLedger) -> None:
         uses = [LeverUse(lever=Lever.PAUSE, by="alice", reason="x", at=NOW, market=market) for market in (None, "de")]
         for use in uses:
             await ledger.pull(use=use)
         assert await read_pauses(ledger) == tuple(uses)
 
-    @pytest.mark.parametrize(
-        ("method", "read"),
-        [
-            pytest.param("pauses", read_pauses, id="pauses"),
-            pytest.param(
-                "of_stack",
-                lambda ledger: read_heals(ledger, market="de", stack="network", fingerprint="f" * 64),
-                id="heals",
-            ),
-        ],
-    )
-    async def test_is_unread_and_not_none_where_it_is_down(
-        self, ledger: MemoryHealLedger, method: str, read: Callable[[MemoryHealLedger], Awaitable[Any]]
-    ) -> None:
-        ledger.refuse(method, DOWN)
-        known = await read(ledger)
+    async def test_is_unread_and_not_none_where_it_is_down(self, ledger: MemoryHealLedger) -> None:
+        ledger.refuse("pauses", DOWN)
+        known = await read_pauses(ledger)
         assert isinstance(known, Unread)
         assert known.why.endswith("cannot be read: heals: 503 ServerBusy.")
 

@@ -18,6 +18,7 @@ from tests.unit.planner_fake import inconclusive
 from tests.unit.test_levers import ASKING, at_step, held_by_a_check
 
 DOWN: Final = StoreUnavailableError("heals", "503 ServerBusy")
+REFUSED: Final = (HealStep.FAILED, HealStep.REJECTED)
 KILLED: Final = ON.model_copy(update={"kill_switch": KillSwitch(why="migration")})
 
 
@@ -127,9 +128,25 @@ class TestTheHolds:
         await keep_checks_of(bench, "uk", "at", "fr")
         assert [hold.market for hold in await held(bench)] == ["at", "de", "fr", "uk"]
 
-    @pytest.mark.parametrize("step", sorted(set(HealStep) - {HealStep.HELD}))
+    @pytest.mark.parametrize("step", sorted(set(HealStep) - {HealStep.HELD, *REFUSED}))
     async def test_have_no_job_that_is(self, bench: HealBench, step: HealStep) -> None:
         await at_step(bench, step)
+        assert await held(bench) == []
+
+    @pytest.mark.parametrize("step", REFUSED)
+    async def test_have_a_job_until_the_next_check_that_is(self, bench: HealBench, step: HealStep) -> None:
+        job_id = await at_step(bench, step)
+        [hold] = await held(bench)
+        assert (hold.job_id, hold.reason, hold.can_be_approved) == (job_id, HoldReason.APPROVAL_REQUIRED, False)
+        assert f"`trueup drift retry {job_id[:12]}`" in hold.why
+        bench.cloud.real[SSH] = "Deny"
+        await bench.check()
+        assert await held(bench) == []
+
+    @pytest.mark.parametrize("step", REFUSED)
+    async def test_have_no_job_of_a_stack_that_is_no_more_that_is(self, bench: HealBench, step: HealStep) -> None:
+        await at_step(bench, step)
+        await bench.checks.forget(market="de", stack="network")
         assert await held(bench) == []
 
     @pytest.mark.parametrize("method", ["rows", "sketches", "latest_of_stack"])
