@@ -4,11 +4,13 @@ The table is the design's ("Classifying", docs/concepts.md) and ADR 0011 says wh
 the undoing of drift gets a kind that is never healed.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from drift.differences import Effect, differences, effects, is_same, recreates
-from drift.masking import Value
+from drift.masking import Unknown, Value, holds
+from drift.plan_configuration import ChangedOutput, configured
 from drift.plan_document import NO_OP, READ
 from drift.plan_json import Change, InvokedAction, Plan, PlannedObject
 from records.findings import AttributeChange, Finding, FindingKind
@@ -18,6 +20,7 @@ _UPDATE: Final = ("update",)
 _DELETE: Final = ("delete",)
 _REPLACE: Final = frozenset({("delete", "create"), ("create", "delete")})
 _ACTING: Final = frozenset({_CREATE, _UPDATE, _DELETE, *_REPLACE})
+_PROVISIONED: Final = frozenset({_CREATE, _DELETE, *_REPLACE})
 _DRIFTED: Final = frozenset({_UPDATE, _DELETE})
 
 
@@ -26,15 +29,17 @@ class Classification:
     """What a plan comes to.
 
     ``carried_along`` are the addresses that any apply of the plan would move or import, with a finding or without: sorted, each
-    once, the new one of what moves. A heal must not do either (`drift.plan_conditions` holds it as ``mixed``); a finding's own kind
-    does not tell. ``managed_count`` is what a share of the stack is a share of. ``changes_outputs`` is whether any
-    apply changes outputs of the root module.
+    once, the new one of what moves. ``late_reads`` are the data sources that only the apply reads, where a value may be made of
+    them that the plan does not know; ``changed_outputs`` those that the apply would leave in the state as others than they are
+    there, and that nothing which is made anew explains. A heal must do none of these (`drift.plan_conditions` holds it as
+    ``mixed``); a finding's own kind does not tell. ``managed_count`` is what a share of the stack is a share of.
     """
 
     findings: tuple[Finding, ...]
     carried_along: tuple[str, ...]
+    late_reads: tuple[str, ...]
+    changed_outputs: tuple[str, ...]
     managed_count: int
-    changes_outputs: bool
 
 
 def classify(plan: Plan) -> Classification:
@@ -44,8 +49,34 @@ def classify(plan: Plan) -> Classification:
     return Classification(
         findings=tuple(sorted(findings, key=lambda one: (one.address, one.deposed or "", one.type))),
         carried_along=tuple(sorted({one.address for one in plan.objects if one.moved_from or one.is_imported})),
+        late_reads=plan.late_reads if any(map(_leaves_open, plan.objects)) else (),
+        changed_outputs=_unexplained(plan.changed_outputs, findings),
         managed_count=plan.managed_count,
-        changes_outputs=plan.changes_outputs,
+    )
+
+
+def _leaves_open(planned: PlannedObject) -> bool:
+    """Whether the apply may give it a value that the plan does not show."""
+    change = planned.change
+    if change is None or change.actions not in _ACTING:
+        return False
+    return change.actions == _CREATE or holds([change.after], Unknown)
+
+
+def _unexplained(outputs: Iterable[ChangedOutput], findings: Iterable[Finding]) -> tuple[str, ...]:
+    """Those that are not made of what was deleted outside alone, and unknown until that is there again."""
+    kinds: dict[str, set[FindingKind]] = {}
+    created = set()
+    for finding in findings:
+        block = configured(finding.address)
+        kinds.setdefault(block, set()).add(finding.kind)
+        if finding.actions == _CREATE:
+            created.add(block)
+    remade = {block for block in created if kinds[block] == {FindingKind.PORTAL_DRIFT}}
+    return tuple(
+        output.name
+        for output in outputs
+        if not (output.is_unknown and output.references and output.references <= remade)
     )
 
 
@@ -61,7 +92,11 @@ def _judge(planned: PlannedObject) -> Finding | None:
 
 
 def _is_unsafe(planned: PlannedObject, actions: tuple[str, ...]) -> bool:
-    """Whether the plan holds something that this version does not know, or knows to lose sight of the resource (``forget``)."""
+    """Whether the plan holds something that this version does not know, or knows to lose sight of the resource (``forget``);
+    or to run a provisioner.
+    """
+    if planned.has_provisioner and actions in _PROVISIONED:
+        return True
     if planned.drift and planned.drift.actions not in _DRIFTED | {NO_OP}:
         return True
     if actions == READ:

@@ -42,7 +42,10 @@ def unsafe(situation: Situation) -> Hold | None:
     unknown += [ruled for ruled in situation.touched if not ruled.finding.actions]
     if not unknown:
         return None
-    return Hold(HoldReason.UNSAFE, f"The plan has an action that is never applied unattended: {named(unknown)}.")
+    return Hold(
+        HoldReason.UNSAFE,
+        f"The plan has an action, or runs a provisioner, that is never applied unattended: {named(unknown)}.",
+    )
 
 
 def destructive(situation: Situation) -> Hold | None:
@@ -75,10 +78,8 @@ def mixed(situation: Situation) -> Hold | None:
             f"The apply would also change {left_alone.finding.address}{f' ({what})' if what else ''}, which is ignored by "
             f"{left_alone.ignored_by}. In the configuration's `ignore_changes` it would be left alone.",
         )
-    carried = situation.plan.carried_along if isinstance(situation.plan, PlannedStack) else ()
-    if situation.counting and carried:
-        return Hold(HoldReason.MIXED, f"The apply would also move or import: {_listed(carried)}.")
-    return None
+    more = _more_than_findings(situation.plan) if isinstance(situation.plan, PlannedStack) else None
+    return Hold(HoldReason.MIXED, more) if situation.counting and more else None
 
 
 def pending_change(situation: Situation) -> Hold | None:
@@ -113,6 +114,19 @@ def _protection_of(policy: Policy) -> Callable[[RuledFinding], Hold | None]:
         return None
 
     return protection
+
+
+def _more_than_findings(plan: PlannedStack) -> str | None:
+    if plan.carried_along:
+        return f"The apply would also move or import: {_listed(plan.carried_along)}."
+    if plan.late_reads:
+        return (
+            f"Only the apply reads {_listed(plan.late_reads)}: no plan shows what it would make of that, and nobody has "
+            "deployed it."
+        )
+    if plan.changed_outputs:
+        return f"The apply would also leave other outputs in the state: {_listed(plan.changed_outputs)}."
+    return None
 
 
 def _of_kind(findings: Sequence[RuledFinding], kind: FindingKind) -> list[RuledFinding]:

@@ -36,6 +36,7 @@ class ResourceDocument(msgspec.Struct, frozen=True):
     type: str = ""
     deposed: str | None = None
     previous_address: str | None = None
+    action_reason: str = ""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -52,9 +53,49 @@ class ResourceDocument(msgspec.Struct, frozen=True):
 
 
 class OutputDocument(msgspec.Struct, frozen=True):
-    """An entry of ``output_changes``: that it is there is all that is read."""
+    """An entry of ``output_changes``, from what the state has on record: of its value only whether it is known is read."""
 
     actions: list[str] = []
+    after_unknown: msgspec.Raw = msgspec.Raw()
+
+
+class ConfiguredResourceDocument(msgspec.Struct, frozen=True):
+    """A resource of the configuration, by its address in its module. Terraform says what provisioners it has, and not when."""
+
+    address: str = ""
+    provisioners: list[msgspec.Raw] | None = None
+
+
+class ExpressionDocument(msgspec.Struct, frozen=True):
+    """What an expression refers to, each address also without the attribute at its end."""
+
+    references: list[str] | None = None
+
+
+class ConfiguredOutputDocument(msgspec.Struct, frozen=True):
+    """An output of the configuration."""
+
+    expression: ExpressionDocument | None = None
+
+
+class ModuleDocument(msgspec.Struct, frozen=True):
+    """A module of the configuration, with those that it calls."""
+
+    resources: list[ConfiguredResourceDocument] | None = None
+    outputs: dict[str, ConfiguredOutputDocument] | None = None
+    module_calls: "dict[str, ModuleCallDocument] | None" = None
+
+
+class ModuleCallDocument(msgspec.Struct, frozen=True):
+    """A call of a module."""
+
+    module: ModuleDocument | None = None
+
+
+class ConfigurationDocument(msgspec.Struct, frozen=True):
+    """What was planned."""
+
+    root_module: ModuleDocument | None = None
 
 
 class InvocationDocument(msgspec.Struct, frozen=True):
@@ -78,6 +119,7 @@ class PlanDocument(msgspec.Struct, frozen=True):
     resource_changes: list[ResourceDocument] | None = None
     output_changes: dict[str, OutputDocument] | None = None
     action_invocations: list[InvocationDocument] | None = None
+    configuration: ConfigurationDocument | None = None
     applyable: bool | None = None
     complete: bool | None = None
     errored: bool | None = None

@@ -6,7 +6,7 @@ decoded only where a resource drifted or is to be changed; all else is never hel
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -14,6 +14,7 @@ import msgspec
 from pydantic import JsonValue
 
 from drift.masking import Marks, Masker, Value, join_marks, says_true, secret_texts
+from drift.plan_configuration import ChangedOutput, changed_outputs, configured, late_reads, provisioned
 from drift.plan_document import NO_OP, READ, HeadDocument, PlanDocument, ResourceDocument, value_of
 
 _FORMAT_MAJOR: Final = "1"
@@ -56,7 +57,8 @@ class PlannedObject:
     """A resource, or with ``deposed`` a former object of one, that the plan has something to say about.
 
     ``drift`` goes from the state to what is there, ``change`` from there to the configuration. ``moved_from`` is the
-    address that the state has it under, where that is another.
+    address that the state has it under, where that is another. ``has_provisioner`` is whether its block has one: what that does
+    no value of the plan shows.
     """
 
     address: str
@@ -67,6 +69,7 @@ class PlannedObject:
     change: Change | None = None
     moved_from: str | None = None
     is_imported: bool = False
+    has_provisioner: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,13 +84,15 @@ class InvokedAction:
 class Plan:
     """What a plan says: the objects that drifted, change, move or are imported, sorted; and how much else there is.
 
-    ``managed_count`` is the managed resources of the stack, those that no finding is about among them.
+    ``managed_count`` is the managed resources of the stack, those that no finding is about among them. ``late_reads`` are the
+    data sources that only the apply reads.
     """
 
     objects: tuple[PlannedObject, ...]
     managed_count: int
-    changes_outputs: bool
     invoked_actions: tuple[InvokedAction, ...]
+    late_reads: tuple[str, ...]
+    changed_outputs: tuple[ChangedOutput, ...]
 
 
 def read_plan(document: bytes | memoryview, *, has_changes: bool | None = None) -> Plan | InconclusivePlan:
@@ -140,20 +145,23 @@ def _read(plan: PlanDocument, has_changes: bool | None) -> Plan | InconclusivePl
     contradiction = _contradiction(plan, {plan.applyable, has_changes})
     if contradiction:
         return InconclusivePlan(InconclusiveCode.CONTRADICTORY, contradiction)
+    if plan.configuration is None and any(not one.is_silent for one in changes.values()):
+        return InconclusivePlan(InconclusiveCode.UNREADABLE, "the plan does not hold the configuration that it is of")
     keys = sorted(drifts.keys() | {key for key, resource in changes.items() if not resource.is_silent})
     managed = {
         key for found in (drifts, changes) for key, one in found.items() if one.mode == "managed" and not one.deposed
     }
     return Plan(
-        objects=_mask_all([(drifts.get(key), changes.get(key)) for key in keys]),
+        objects=_mask_all([(drifts.get(key), changes.get(key)) for key in keys], provisioned(plan)),
         managed_count=len(managed),
-        changes_outputs=_changes_outputs(plan),
         invoked_actions=tuple(
             sorted(
                 (InvokedAction(address=one.address, type=one.type) for one in plan.action_invocations or ()),
                 key=lambda one: (one.address, one.type),
             )
         ),
+        late_reads=late_reads(plan),
+        changed_outputs=changed_outputs(plan),
     )
 
 
@@ -196,10 +204,13 @@ class _ClearObject:
     secret_texts: frozenset[str]
 
 
-def _mask_all(pairs: list[tuple[ResourceDocument | None, ResourceDocument | None]]) -> tuple[PlannedObject, ...]:
+def _mask_all(
+    pairs: list[tuple[ResourceDocument | None, ResourceDocument | None]], with_provisioner: frozenset[str]
+) -> tuple[PlannedObject, ...]:
     clear = [_decode(drift, change) for drift, change in pairs]
     masker = Masker(text for one in clear for text in one.secret_texts)
-    return tuple(_masked(masker, pair, one) for pair, one in zip(pairs, clear, strict=True))
+    masked = (_masked(masker, pair, one) for pair, one in zip(pairs, clear, strict=True))
+    return tuple(replace(one, has_provisioner=configured(one.address) in with_provisioner) for one in masked)
 
 
 def _decode(drift: ResourceDocument | None, change: ResourceDocument | None) -> _ClearObject:

@@ -65,7 +65,8 @@ def _of_a_plan(classification: Classification, names: Iterable[str]) -> PlannedS
         findings=classification.findings,
         managed_resources=classification.managed_count,
         carried_along=classification.carried_along,
-        changes_outputs=classification.changes_outputs,
+        late_reads=classification.late_reads,
+        changed_outputs=classification.changed_outputs,
         fingerprint=fingerprint(touched) if touched else None,
         fleet_fingerprints=_of_the_fleet(touched, list(names)),
     )

@@ -48,9 +48,10 @@ class PlannedStack(BaseModel):
     """What a plan of the deployed bundle shows, masked.
 
     ``managed_resources`` counts those of the stack's state, data sources apart. ``carried_along`` are the addresses that an
-    apply would move or import: they are no finding, and still no part of a heal. Neither is it one that it ``changes_outputs``.
-    ``fingerprint`` (`drift.fingerprint`) names the drift, None where an apply would change nothing. ``fleet_fingerprints`` name
-    each finding with the market's names set aside, so that the same event is known again in another market.
+    apply would move or import, ``late_reads`` the data sources that it alone would read and something may be made of,
+    ``changed_outputs`` the outputs that it would change: they are no finding, and still no part of a heal. ``fingerprint``
+    (`drift.fingerprint`) names the drift, None where an apply would change nothing. ``fleet_fingerprints`` name each finding
+    with the market's names set aside, so that the same event is known again in another market.
     """
 
     model_config = _FROZEN
@@ -58,9 +59,15 @@ class PlannedStack(BaseModel):
     findings: tuple[Finding, ...] = ()
     managed_resources: int = 0
     carried_along: tuple[str, ...] = ()
-    changes_outputs: bool = False
+    late_reads: tuple[str, ...] = ()
+    changed_outputs: tuple[str, ...] = ()
     fingerprint: str | None = None
     fleet_fingerprints: tuple[str, ...] = ()
+
+    @property
+    def does_more(self) -> bool:
+        """Whether an apply would do anything that no finding tells."""
+        return bool(self.carried_along or self.late_reads or self.changed_outputs)
 
 
 class StackObservation(BaseModel):

@@ -80,7 +80,7 @@ def why_not_resumed(row: HealRow, seen: StackObservation) -> End | None:
     if not is_drift_that_was_judged(row, seen.plan):
         note = "An apply of this job was cut off, and what a plan shows now is not what was judged."
         return End(step=HealStep.HELD, reason=HoldReason.RECORDS_DISAGREE, note=note)
-    if seen.verdict is not Verdict.HEALTHY and (seen.serial != row.left_serial or seen.plan.changes_outputs):
+    if seen.verdict is not Verdict.HEALTHY and seen.serial != row.left_serial:
         note = "The state was written since, and nothing says that it was by the apply of this job that was cut off."
         return End(step=HealStep.HELD, reason=HoldReason.RECORDS_DISAGREE, note=note)
     return None

@@ -39,9 +39,9 @@ def is_as_left(apply: Applied | FailedApply, *, judged: PlannedStack, shown: Pla
     """Whether what a plan shows of a state that was written is what the apply of the ``judged`` plan leaves, and no more.
 
     A change that waits is what an apply that failed did not come to. Of any other it was put into the state by somebody else;
-    so were outputs, if the judged plan changed none. Drift is of since; after an apply that failed it must be the job's own.
+    so were other outputs. Drift is of since; after an apply that failed it must be the job's own.
     """
-    if shown.carried_along or (shown.changes_outputs and not judged.changes_outputs):
+    if shown.does_more:
         return False
     left = tuple(touched(shown.findings))
     if isinstance(apply, Applied):
@@ -53,7 +53,7 @@ def is_as_left(apply: Applied | FailedApply, *, judged: PlannedStack, shown: Pla
 def is_drift_that_was_judged(row: HealRow, plan: PlannedStack) -> bool:
     """Whether an apply of this plan would do no more than undo drift that the job was judged for, to the last attribute."""
     left = tuple(touched(plan.findings))
-    return not plan.carried_along and _is_drift(left) and _are_among(row.finding_fingerprints, left)
+    return not plan.does_more and _is_drift(left) and _are_among(row.finding_fingerprints, left)
 
 
 def _are_among(fingerprints: Iterable[str], findings: Iterable[Finding]) -> bool:

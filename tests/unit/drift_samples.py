@@ -39,8 +39,8 @@ def finding(
     )
 
 
-def planned(*findings: Finding, managed: int = 100, carried_along: tuple[str, ...] = ()) -> PlannedStack:
-    return PlannedStack(findings=findings, managed_resources=managed, carried_along=carried_along)
+def planned(*findings: Finding, managed: int = 100, **beside: tuple[str, ...]) -> PlannedStack:
+    return PlannedStack.model_validate({"findings": findings, "managed_resources": managed, **beside})
 
 
 def situation(**given: Any) -> Situation:

@@ -55,6 +55,7 @@ def plan_bytes(drift: Iterable[Any] = (), changes: Iterable[Any] = (), **fields:
         "planned_values": {"root_module": {"resources": [{"values": {"id": 1}}]}},
         "resource_drift": list(drift),
         "resource_changes": changes,
+        "configuration": {"root_module": {}},
         "applyable": any(map(_is_shown, changes))
         or bool(fields.get("output_changes") or fields.get("action_invocations")),
         "complete": True,

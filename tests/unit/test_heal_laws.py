@@ -114,7 +114,9 @@ def test_what_is_left_is_gone_on_with_exactly_where_all_of_it_is_drift_that_was_
     assert is_drift_that_was_judged(row, plan_of(*found)) is (
         changing <= judged and all(kinds[number] is FindingKind.PORTAL_DRIFT for number in changing)
     )
-    assert not is_drift_that_was_judged(row, plan_of(*found, carried_along=("azurerm_subnet.moved",)))
+    for beside in ("carried_along", "late_reads", "changed_outputs"):
+        more = plan_of(*found).model_copy(update={beside: ("azurerm_subnet.moved",)})
+        assert not is_drift_that_was_judged(row, more)
 
 
 WHOLE: Final = Applied(most_writes=1)
@@ -137,7 +139,7 @@ def test_a_change_that_waits_is_ours_only_where_an_apply_has_failed_before_it_ca
     )
     for apply in (WHOLE, HALF):
         assert not is_as_left(apply, judged=plan, shown=plan_of(*found, carried_along=("azurerm_subnet.moved",)))
-        assert not is_as_left(apply, judged=plan, shown=shown.model_copy(update={"changes_outputs": True}))
+        assert not is_as_left(apply, judged=plan, shown=shown.model_copy(update={"changed_outputs": ("a",)}))
 
 
 @given(
