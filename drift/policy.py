@@ -4,7 +4,7 @@ It is given as plain values, since YAML is an adapter's; with the lines that the
 A policy is whole or invalid: with half of its rules more could be healed than anybody meant.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Final
@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from drift.freeze import open_until, parse_cron, parse_duration
-from drift.policy_rules import NameGlobs, Rule, TextGlobs, TypeGlobs, Why, matches_any
+from drift.policy_rules import NameGlobs, Rule, RuleAction, TextGlobs, TypeGlobs, Why, matches_any, matches_glob
 from records.heals import HealMode
 from records.policy_source import POLICY_BLOB, Path, line_of
 
@@ -134,6 +134,31 @@ class Policy(BaseModel):
     def mode_of(self, market: str) -> HealMode:
         fitting = (entry.mode for entry in self.heal_mode_by_market if matches_any(entry.market, market))
         return next(fitting, self.heal_mode)
+
+
+@dataclass(frozen=True, slots=True)
+class IdleBrake:
+    """A market that a brake names, in ``field``, and that there is none of: it holds nothing."""
+
+    field: str
+    glob: str
+
+
+def idle_brakes(policy: Policy, markets: Collection[str]) -> Iterator[IdleBrake]:
+    """Of kill switch, freeze windows, and the modes and rules that withhold anything: what fits none of these markets."""
+    switch = policy.kill_switch
+    brakes = [("kill_switch", switch.market)] if switch else []
+    brakes += [(f"freeze_windows[{n}]", window.market) for n, window in enumerate(policy.freeze_windows)]
+    brakes += [
+        (f"heal_mode_by_market[{n}]", entry.market)
+        for n, entry in enumerate(policy.heal_mode_by_market)
+        if entry.mode is not HealMode.ON
+    ]
+    brakes += [(f"rules[{n}]", rule.market) for n, rule in enumerate(policy.rules) if rule.do is not RuleAction.HEAL]
+    for name, globs in brakes:
+        for glob in globs:
+            if not any(matches_glob(glob, market) for market in markets):
+                yield IdleBrake(f"{name}.market", glob)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

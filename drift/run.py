@@ -47,6 +47,8 @@ async def check_estate(
     progress.on_stacks(listed.stacks)
     tally = CheckTally(problems=list(listed.problems))
     tally.add_policy(conclusion.policy)
+    if scope.is_whole_estate:
+        tally.add_idle_brakes(conclusion.policy, listed.stacks)
 
     async def observe(path: str) -> StackObservation:
         progress.on_begin(path)

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from drift.concluding import Concluded
-from drift.policy import InvalidPolicy, Policy
+from drift.policy import InvalidPolicy, Policy, idle_brakes
 from drift.situation import Unread
 from records.faults import Fault, FaultCode, RecordKind
-from records.plan_checks import CheckRunRow, Decision, HoldReason
+from records.plan_checks import CheckRunRow, Decision, HoldReason, market_and_stack
 from records.policy_source import POLICY_BLOB
 from records.report import WHOLE_ESTATE, Problem
 from records.results import Run
@@ -51,6 +51,23 @@ class CheckTally:
                 self.problems.append(
                     _of_policy(POLICY_BLOB, FaultCode.UNAVAILABLE, why, "Until it can be read nothing is healed.")
                 )
+
+    def add_idle_brakes(self, policy: Policy | InvalidPolicy | Unread, stacks: Iterable[str]) -> None:
+        """What in the policy holds nothing, since no market of a whole estate is called so; told, and healing goes on.
+
+        A market that could not be looked at is one all the same.
+        """
+        markets = {market_and_stack(path)[0] for path in stacks}
+        markets |= {problem.market for problem in self.problems}.difference({WHOLE_ESTATE})
+        if not isinstance(policy, Policy) or not markets:
+            return
+        for brake in idle_brakes(policy, markets):
+            is_a_region = any(market.startswith(f"{brake.glob}/") for market in markets)
+            remedy = (
+                f"{brake.glob}/* stands for all markets below it." if is_a_region else "Correct it, or take it out."
+            )
+            message = f"{brake.field}: no market is called {brake.glob}, so it holds nothing"
+            self.problems.append(_of_policy(POLICY_BLOB, FaultCode.INVALID_FIELD, message, remedy))
 
     def row(
         self,

@@ -47,6 +47,8 @@ async def finish_run(service: CheckService, request: FinishRequest) -> CheckRunR
     )
     tally = CheckTally(problems=list(plan.problems))
     tally.add_policy(policy)
+    if asked.scope.is_whole_estate:
+        tally.add_idle_brakes(policy, names)
     seen = _Seen(service, run_id, frozenset(names))
     checks: list[StackCheck] = []
     async for concluded in conclusion.conclude(seen.observations):

@@ -168,6 +168,15 @@ async def test_the_policy_is_that_of_the_end(bench: CheckServiceBench) -> None:
     assert bench.ends.queue.sent == []
 
 
+async def test_a_brake_that_names_no_market_is_one_problem_and_holds_nothing(bench: CheckServiceBench) -> None:
+    request = await bench.look()
+    bench.policy = ON.model_copy(update={"kill_switch": KillSwitch(why="migration", market=("emae/de",))})
+    row = await finish_run(bench.service(), request)
+    assert row.problem_count == 1
+    assert [problem.code for problem in bench.telemetry.told[0].problems] == [FaultCode.INVALID_FIELD]
+    assert len(bench.ends.queue.sent) == 1
+
+
 async def test_a_policy_that_is_invalid_is_one_problem_and_holds(bench: CheckServiceBench) -> None:
     bench.policy = INVALID
     row = await bench.run_through()

@@ -7,9 +7,10 @@ from typing import Any, Final
 import pytest
 
 from adapters.blob_store import BlobPlace
-from drift.policy import Policy
+from drift.policy import KillSwitch, Policy
 from drift.run import CheckProgress, check_estate
 from drift.situation import Unread
+from drift.tally import CheckTally
 from records.errors import (
     AccessDeniedError,
     SettingsError,
@@ -249,6 +250,48 @@ async def test_a_policy_is_told_of_once_where_it_is(world: World, policy: Any, t
     }
     assert of(report, "uk/app").decision is Decision.CLEAN
     assert bool(world.bench.queue.sent) is not bool(told)
+
+
+IDLE: Final = Policy.model_validate(
+    {
+        "heal_mode": "on",
+        "kill_switch": {"why": "INC-1", "market": ["u", "de"]},
+        "freeze_windows": [{"cron": "0 0 1 1 *", "duration": "1h", "zone": "UTC", "market": "f*"}],
+        "heal_mode_by_market": [{"market": "emae/fr", "mode": "off"}, {"market": "misspelt", "mode": "on"}],
+        "rules": [{"do": "never", "market": "d"}, {"do": "heal", "market": "misspelt"}],
+    }
+)
+
+
+class TestABrakeThatNamesNoMarket:
+    async def test_is_told_and_holds_nothing(self, world: World) -> None:
+        report = await world.check(policy=IDLE)
+        told = "no market is called {}, so it holds nothing"
+        assert [(problem.code, problem.blob, problem.message) for problem in report.problems] == [
+            (FaultCode.INVALID_FIELD, "policy.yaml", f"heal_mode_by_market[0].market: {told.format('emae/fr')}"),
+            (FaultCode.INVALID_FIELD, "policy.yaml", f"kill_switch.market: {told.format('u')}"),
+            (FaultCode.INVALID_FIELD, "policy.yaml", f"rules[0].market: {told.format('d')}"),
+        ]
+        assert (of(report, "de/network").reason, of(report, "fr/app").decision) == (HoldReason.PAUSED, Decision.HEAL)
+
+    async def test_says_what_stands_for_a_region(self) -> None:
+        tally = CheckTally()
+        policy = Policy(kill_switch=KillSwitch(why="INC-1", market=("emea",)))
+        tally.add_idle_brakes(policy, ["emea/fr/app"])
+        assert [problem.remedy for problem in tally.problems] == ["emea/* stands for all markets below it."]
+
+    async def test_is_not_told_of_a_run_over_a_part(self, world: World) -> None:
+        assert (await world.check(policy=IDLE, scope=Scope(markets=("de",)))).problems == ()
+
+    async def test_is_not_told_of_a_market_that_could_not_be_looked_at(self, world: World) -> None:
+        world.estate.put(CONTAINERS.registry, "uk/subscription.json", b"{")
+        policy = Policy(kill_switch=KillSwitch(why="INC-1", market=("uk",)))
+        assert {problem.record for problem in (await world.check(policy=policy)).problems} == {RecordKind.REGISTRY}
+
+    async def test_is_not_told_where_there_is_no_market(self) -> None:
+        tally = CheckTally()
+        tally.add_idle_brakes(IDLE, [])
+        assert tally.problems == []
 
 
 async def test_a_row_and_a_job_that_cannot_be_kept_are_problems_and_the_report_is_whole(world: World) -> None:
