@@ -35,11 +35,15 @@ ONE_WAY_DOORS: Final = (
     OneWayDoor(
         types=(
             "azurerm_storage_account", "azurerm_storage_container", "azurerm_storage_share", "azurerm_storage_table",
-            "azurerm_storage_queue", "azurerm_managed_disk", "azurerm_netapp_volume", "azurerm_*_virtual_machine",
+            "azurerm_storage_queue", "azurerm_storage_blob", "azurerm_storage_data_lake_gen2_*", "azurerm_managed_disk",
+            "azurerm_snapshot", "azurerm_netapp_volume", "azurerm_elastic_san_volume", "azurerm_*_virtual_machine",
             "azurerm_mssql_server", "azurerm_mssql_database", "azurerm_mssql_managed_*", "azurerm_mysql_flexible_*",
-            "azurerm_postgresql_flexible_*", "azurerm_cosmosdb_*", "azurerm_redis_*", "azurerm_kusto_*",
-            "azurerm_eventhub*", "azurerm_servicebus_*", "azurerm_search_service", "azurerm_container_registry",
-            "azurerm_log_analytics_workspace", "azurerm_application_insights",
+            "azurerm_postgresql_flexible_*", "azurerm_oracle_autonomous_database*", "azurerm_cosmosdb_*",
+            "azurerm_mongo_cluster", "azurerm_redis_*", "azurerm_managed_redis", "azurerm_kusto_*", "azurerm_eventhub*",
+            "azurerm_servicebus_*", "azurerm_iothub", "azurerm_app_configuration", "azurerm_search_service",
+            "azurerm_container_registry", "azurerm_synapse_workspace", "azurerm_synapse_sql_pool",
+            "azurerm_databricks_workspace", "azurerm_machine_learning_workspace", "azurerm_log_analytics_workspace",
+            "azurerm_application_insights",
         ),
         actions=("create",),
         why="it holds data, and a new, empty one in its place can end every chance to recover the old one",
@@ -53,6 +57,26 @@ ONE_WAY_DOORS: Final = (
         types=("azurerm_resource_group", "azurerm_kubernetes_cluster"),
         actions=("create",),
         why="what was in it was deleted with it, and does not come back with it",
+    ),
+    OneWayDoor(
+        types=("azurerm_dns_zone", "azurerm_private_dns_zone"),
+        actions=("create",),
+        why="its records were deleted with it, and a new public zone can have other name servers",
+    ),
+    OneWayDoor(
+        types=("azurerm_user_assigned_identity",),
+        actions=("create",),
+        why="a new one has another principal, and the roles that were given to the old one do not come back with it",
+    ),
+    OneWayDoor(
+        types=("azurerm_public_ip",),
+        actions=("create",),
+        why="a new one can have another address than the one that others let through",
+    ),
+    OneWayDoor(
+        types=("azapi_resource",),
+        actions=("create",),
+        why="it can be of any type, also of one that holds data, and a new one is made empty",
     ),
     OneWayDoor(types=("azurerm_subscription",), why="a subscription is cancelled or renamed for everybody in it"),
     # https://learn.microsoft.com/dotnet/api/azure.resourcemanager.keyvault.models.keyvaultproperties.enablepurgeprotection

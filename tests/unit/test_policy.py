@@ -269,5 +269,33 @@ def test_the_one_way_doors(type_: str, actions: tuple[str, ...], paths: tuple[st
     assert any(doors_before(finding(type_=type_, actions=actions, paths=paths))) == is_a_door
 
 
+@pytest.mark.parametrize(
+    "type_",
+    [
+        "azapi_resource",
+        "azurerm_app_configuration",
+        "azurerm_databricks_workspace",
+        "azurerm_dns_zone",
+        "azurerm_elastic_san_volume",
+        "azurerm_iothub",
+        "azurerm_machine_learning_workspace",
+        "azurerm_managed_redis",
+        "azurerm_mongo_cluster",
+        "azurerm_oracle_autonomous_database",
+        "azurerm_private_dns_zone",
+        "azurerm_public_ip",
+        "azurerm_snapshot",
+        "azurerm_storage_blob",
+        "azurerm_storage_data_lake_gen2_filesystem",
+        "azurerm_synapse_sql_pool",
+        "azurerm_synapse_workspace",
+        "azurerm_user_assigned_identity",
+    ],
+)
+def test_what_a_new_one_does_not_bring_back_is_a_one_way_door(type_: str) -> None:
+    assert any(doors_before(finding(type_=type_, actions=("create",), paths=())))
+    assert not any(doors_before(finding(type_=type_, paths=("tags.a",))))
+
+
 def test_every_door_says_why() -> None:
     assert all(door.types and door.why and not door.why.endswith(".") for door in ONE_WAY_DOORS)
