@@ -20,8 +20,9 @@ from adapters.check_shrinking import ever_smaller
 from adapters.table_keys import history_key, latest_key, market_key
 from adapters.table_names import PLAN_CHECKS_TABLE
 from adapters.table_parts import MOST_PARTS, joined, parted
+from adapters.unreadable_rows import unreadable_check
 from records.errors import StoreUnavailableError
-from records.plan_checks import CheckSketch, StoredCheck
+from records.plan_checks import CheckSketch, StoredCheck, stack_path
 from records.results import Run
 
 SKETCHES_PARTITION: Final = "!latest"
@@ -58,14 +59,16 @@ class AzureCheckStore:
     async def latest_of_stack(self, *, market: str, stack: str) -> StoredCheck | None:
         with translated(PLAN_CHECKS_TABLE):
             row = await row_or_none(self._table, market_key(market), latest_key(stack))
-        return _stored(row) if row else None
+        stored = _stored(row) if row else None
+        if row and stored is None:
+            raise unreadable_check(stack_path(market, stack))
+        return stored
 
     async def sketches(self) -> AsyncIterator[CheckSketch]:
         rows = self._table.query_entities("PartitionKey eq @partition", parameters={"partition": SKETCHES_PARTITION})
         with reading(PLAN_CHECKS_TABLE):
             async for row in rows:
-                if sketch := _sketch(row):
-                    yield sketch
+                yield _sketch(row)
 
     async def forget(self, *, market: str, stack: str) -> None:
         """The sketch goes last, as who forgets finds the stack by it."""
@@ -165,8 +168,8 @@ def _stored(row: Mapping[str, Any]) -> StoredCheck | None:
         return None
 
 
-def _sketch(row: Mapping[str, Any]) -> CheckSketch | None:
+def _sketch(row: Mapping[str, Any]) -> CheckSketch:
     try:
         return CheckSketch.model_validate_json(joined(row, column=_SKETCH))
     except ValueError:
-        return None
+        raise unreadable_check(str(row["RowKey"]).replace(":", "/")) from None

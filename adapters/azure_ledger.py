@@ -5,7 +5,7 @@ is JSON in the columns ``row``, ``row_1``, … (`adapters.table_parts`); what pe
 levers are in a table of their own (`adapters.azure_levers`), which who may write jobs need not be let write.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import uuid4
@@ -21,6 +21,7 @@ from adapters.azure_tables import Operation, reading, submit, with_table
 from adapters.table_keys import market_key, starting_with
 from adapters.table_names import HEALS_TABLE
 from adapters.table_parts import joined, parted
+from adapters.unreadable_rows import unreadable_job
 from records.drift_ports import Kept
 from records.errors import BlobChangedError, StoreUnavailableError
 from records.heal_ledger import HealRow, LeverUse
@@ -79,8 +80,7 @@ class AzureHealLedger:
     async def rows(self) -> AsyncIterator[HealRow]:
         with reading(HEALS_TABLE):
             async for entity in self._table.list_entities(results_per_page=_ROWS_PER_PAGE):
-                if row := _row(entity):
-                    yield row
+                yield _kept(entity).row
 
     async def pauses(self) -> Sequence[LeverUse]:
         return await self._levers.pauses()
@@ -127,17 +127,11 @@ def _columns(row: HealRow) -> dict[str, Any]:
 
 
 def _kept(entity: TableEntity) -> Kept:
-    row = _row(entity)
-    if row is None:
-        raise StoreUnavailableError(HEALS_TABLE, f"this version cannot read the row of job {entity.get('job_id')}")
-    return Kept(row=row, etag=str(entity.metadata["etag"]))
-
-
-def _row(entity: Mapping[str, Any]) -> HealRow | None:
     try:
-        return HealRow.model_validate_json(joined(entity, column=_ROW))
+        row = HealRow.model_validate_json(joined(entity, column=_ROW))
     except ValueError:
-        return None
+        raise unreadable_job(entity.get("job_id")) from None
+    return Kept(row=row, etag=str(entity.metadata["etag"]))
 
 
 def _key(stack: str, job_id: str) -> str:

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from adapters.folder_writing import locked, on_disk, replace_file
 from adapters.table_keys import newest_first
 from adapters.table_names import PLAN_CHECKS_TABLE
+from adapters.unreadable_rows import unreadable_check
 from records.plan_checks import CheckSketch, StoredCheck
 from records.results import Run
 
@@ -35,12 +36,12 @@ class FolderCheckStore:
         return await asyncio.to_thread(_read, self._folder(market, stack) / _name(run.started_at, run.run_id))
 
     async def latest_of_stack(self, *, market: str, stack: str) -> StoredCheck | None:
-        return await asyncio.to_thread(_read, self._folder(market, stack) / _LATEST)
+        return await asyncio.to_thread(self._latest, self._folder(market, stack) / _LATEST)
 
     async def sketches(self) -> AsyncIterator[CheckSketch]:
         """Each is made of its check: a file of its own would be a second write, for what is read from disk in no time."""
         for file in await asyncio.to_thread(self._files, self._root, f"**/{_LATEST}"):
-            stored = await asyncio.to_thread(_read, file)
+            stored = await asyncio.to_thread(self._latest, file)
             if stored:
                 yield stored.sketch()
 
@@ -57,6 +58,13 @@ class FolderCheckStore:
     def _files(self, folder: Path, pattern: str) -> list[Path]:
         with on_disk(PLAN_CHECKS_TABLE):
             return sorted(folder.glob(pattern))
+
+    def _latest(self, file: Path) -> StoredCheck | None:
+        content = _content(file)
+        stored = _parsed(content) if content is not None else None
+        if content is not None and stored is None:
+            raise unreadable_check(file.parent.relative_to(self._root).as_posix())
+        return stored
 
     def _save(self, stored: StoredCheck) -> None:
         """The latest goes first: whoever dies between the two is not found by `check_of_run`, and does both again."""
@@ -83,6 +91,17 @@ def _name(started_at: datetime, run_id: str) -> str:
 
 
 def _read(file: Path) -> StoredCheck | None:
-    with on_disk(PLAN_CHECKS_TABLE), suppress(FileNotFoundError, ValidationError):
-        return StoredCheck.model_validate_json(file.read_bytes())
+    content = _content(file)
+    return _parsed(content) if content is not None else None
+
+
+def _content(file: Path) -> bytes | None:
+    with on_disk(PLAN_CHECKS_TABLE), suppress(FileNotFoundError):
+        return file.read_bytes()
+    return None
+
+
+def _parsed(content: bytes) -> StoredCheck | None:
+    with suppress(ValidationError):
+        return StoredCheck.model_validate_json(content)
     return None

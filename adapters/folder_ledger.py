@@ -16,8 +16,9 @@ from pydantic import ValidationError
 from adapters.folder_levers import FolderLevers
 from adapters.folder_writing import etag_of, locked, on_disk, replace_file
 from adapters.table_names import HEALS_TABLE
+from adapters.unreadable_rows import unreadable_job
 from records.drift_ports import Kept
-from records.errors import BlobChangedError, StoreUnavailableError
+from records.errors import BlobChangedError
 from records.heal_ledger import HealRow, LeverUse
 
 _JOB_ID = re.compile(r"[0-9a-f]{64}")
@@ -52,8 +53,8 @@ class FolderHealLedger:
 
     async def rows(self) -> AsyncIterator[HealRow]:
         for file in await asyncio.to_thread(self._files, self._root, f"**/{_JOBS}"):
-            if row := await asyncio.to_thread(_row, file):
-                yield row
+            if kept := await asyncio.to_thread(_kept, file):
+                yield kept.row
 
     async def pauses(self) -> Sequence[LeverUse]:
         return await self._levers.pauses()
@@ -94,12 +95,4 @@ def _kept(file: Path) -> Kept | None:
     try:
         return Kept(row=HealRow.model_validate_json(content), etag=etag)
     except ValidationError:
-        raise StoreUnavailableError(HEALS_TABLE, f"this version cannot read the row of job {file.stem}") from None
-
-
-def _row(file: Path) -> HealRow | None:
-    with on_disk(HEALS_TABLE):
-        try:
-            return HealRow.model_validate_json(file.read_bytes())
-        except (FileNotFoundError, ValidationError):
-            return None
+        raise unreadable_job(file.stem) from None

@@ -17,8 +17,10 @@ from records.results import Run
 class CheckStore(Protocol):
     """Keeps plan checks: of each stack the latest and its history.
 
-    Every method raises `StoreError`. Writes are idempotent: the same check of the same run written twice is there once. A row
-    of a form that this version cannot read is passed over.
+    Every method raises `StoreError`. Writes are idempotent: the same check of the same run written twice is there once.
+
+    A latest check that this version cannot read is a `StoreUnavailableError` that names it: passed over, it would be a market
+    fewer in which a drift is. The next check of its stack writes over it. In the history one is passed over.
     """
 
     async def save_check(self, *, stored: StoredCheck) -> None:
@@ -59,8 +61,8 @@ class HealLedger(Protocol):
 
     The two are apart: who is let write jobs can be kept from pulling levers, and can then neither add, change nor end one.
 
-    A row that this version cannot read is a `StoreUnavailableError` where a job or a stack is asked for by name: a job must not
-    be taken for new that a later version has at work, nor a drift for one that was never healed. `rows` passes it over.
+    A row that this version cannot read is a `StoreUnavailableError` that names it: a job must not be taken for new that a later
+    version has at work, nor a drift for one that was never healed, nor one that is held for none.
     """
 
     async def row(self, *, market: str, stack: str, job_id: str) -> Kept | None:

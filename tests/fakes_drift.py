@@ -7,11 +7,12 @@ from itertools import count
 from pydantic import ValidationError
 
 from adapters.table_names import HEALS_TABLE
+from adapters.unreadable_rows import unreadable_check, unreadable_job
 from records.drift_ports import Kept
-from records.errors import BlobChangedError, StoreUnavailableError
+from records.errors import BlobChangedError
 from records.heal_ledger import HealRow, Lever, LeverUse
 from records.heals import HealJob
-from records.plan_checks import CheckSketch, StoredCheck
+from records.plan_checks import CheckSketch, StoredCheck, stack_path
 from records.results import Run
 from tests.fakes_healing import (
     MemoryDelivery,
@@ -78,14 +79,12 @@ class MemoryCheckStore(Refusing):
     async def latest_of_stack(self, *, market: str, stack: str) -> StoredCheck | None:
         self.check("latest_of_stack")
         row = self._latest.get((market, stack))
-        return _stored(row[1]) if row else None
+        return _latest(market, stack, row[1]) if row else None
 
     async def sketches(self) -> AsyncIterator[CheckSketch]:
         self.check("sketches")
-        for _, text in list(self._latest.values()):
-            stored = _stored(text)
-            if stored:
-                yield stored.sketch()
+        for (market, stack), (_, text) in list(self._latest.items()):
+            yield _latest(market, stack, text).sketch()
 
     async def forget(self, *, market: str, stack: str) -> None:
         self.check("forget")
@@ -149,8 +148,8 @@ class MemoryHealLedger(Refusing):
 
     async def rows(self) -> AsyncIterator[HealRow]:
         self.check("rows")
-        for row in self.all_rows:
-            yield row
+        for (_, _, job_id), kept in list(self._rows.items()):
+            yield _kept(job_id, *kept).row
 
     async def pauses(self) -> Sequence[LeverUse]:
         self.check("pauses")
@@ -178,7 +177,7 @@ class MemoryHealLedger(Refusing):
 def _kept(job_id: str, text: str, etag: str) -> Kept:
     row = _row(text)
     if row is None:
-        raise StoreUnavailableError(HEALS_TABLE, f"this version cannot read the row of job {job_id}")
+        raise unreadable_job(job_id)
     return Kept(row=row, etag=etag)
 
 
@@ -187,6 +186,13 @@ def _row(text: str) -> HealRow | None:
         return HealRow.model_validate_json(text)
     except ValidationError:
         return None
+
+
+def _latest(market: str, stack: str, text: str) -> StoredCheck:
+    stored = _stored(text)
+    if stored is None:
+        raise unreadable_check(stack_path(market, stack))
+    return stored
 
 
 def _stored(text: str) -> StoredCheck | None:

@@ -12,7 +12,7 @@ import pytest
 from adapters.azure_checks import SKETCHES_PARTITION
 from adapters.table_names import PLAN_CHECKS_TABLE
 from records.drift_ports import CheckStore
-from records.errors import AccessDeniedError, StoreError
+from records.errors import AccessDeniedError, StoreError, StoreUnavailableError
 from records.plan_checks import CheckSketch, StackCheck, StoredCheck
 from records.results import Run
 from tests.check_worlds import (
@@ -122,11 +122,13 @@ class TestSketches:
         assert history(world) == []
         assert await sketches(world) == [stored(run(1)).sketch()]
 
-    async def test_that_cannot_be_read_are_passed_over_until_the_next_run(self, world: World) -> None:
-        await save(world, stored(run(1)), stored(run(2), check("app")))
+    async def test_that_cannot_be_read_are_none_fewer_until_the_next_run(self, world: World) -> None:
+        """A drift would be in a market fewer."""
+        await save(world, stored(run(1), check(market="emea/de")), stored(run(2), check("app")))
         world.spoil(run(1).run_id)
-        assert await sketches(world) == [stored(run(2), check("app")).sketch()]
-        await save(world, stored(run(3)))
+        with pytest.raises(StoreUnavailableError, match="the latest check of emea/de/network"):
+            await sketches(world)
+        await save(world, stored(run(3), check(market="emea/de")))
         assert len(await sketches(world)) == 2
 
     async def test_are_many_and_each_is_there_once(self, world: World) -> None:

@@ -139,7 +139,7 @@ async def test_what_was_found_before_in_a_stack_that(
 
 async def test_a_run_that_ends_twice_counts_its_own_checks_once(bench: Bench) -> None:
     first = await bench.conclude(*markets(3, of=10))
-    bench.checks.spoil("plans-1")
+    await bench.checks.prune(started_before=NOW + DAY)
     assert [one.check for one in await bench.conclude(*markets(3, of=10))] == [one.check for one in first]
     bench.steps.done.clear()
     assert [one.check for one in await bench.conclude(*markets(3, of=10))] == [one.check for one in first]
@@ -158,6 +158,15 @@ async def test_where_the_others_checks_cannot_be_read_a_drift_is_held_and_the_cl
     assert held.check.reason is HoldReason.INCONCLUSIVE
     assert "The checks of the other markets cannot be read: plancheckslatest: 503 ServerBusy." in held.check.why
     assert clean.check.decision is Decision.CLEAN
+    assert bench.queue.sent == []
+
+
+async def test_a_check_that_cannot_be_read_is_no_market_fewer(bench: Bench) -> None:
+    await keep(bench, clicked("a"), clicked("b"), *(seen(f"m{number}") for number in range(3)))
+    bench.checks.spoil(YESTERDAY.run_id)
+    check = await bench.check_of(clicked())
+    assert check.reason is HoldReason.INCONCLUSIVE
+    assert "cannot read the latest check of a/network" in check.why
     assert bench.queue.sent == []
 
 

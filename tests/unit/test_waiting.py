@@ -156,6 +156,12 @@ class TestTheHolds:
         with pytest.raises(StoreUnavailableError):
             await held(bench)
 
+    async def test_are_not_known_where_a_row_cannot_be_read(self, bench: HealBench) -> None:
+        await at_step(bench, HealStep.HELD, HoldReason.FROZEN)
+        bench.ledger.put_text(bench.row.job, "{}")
+        with pytest.raises(StoreUnavailableError, match="cannot read the row of job"):
+            await held(bench)
+
     async def test_pass_over_a_check_that_was_forgotten_meanwhile(self, bench: HealBench) -> None:
         await held_by_a_check(bench)
 
