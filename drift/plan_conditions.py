@@ -78,8 +78,11 @@ def mixed(situation: Situation) -> Hold | None:
             f"The apply would also change {left_alone.finding.address}{f' ({what})' if what else ''}, which is ignored by "
             f"{left_alone.ignored_by}. In the configuration's `ignore_changes` it would be left alone.",
         )
-    more = _more_than_findings(situation.plan) if isinstance(situation.plan, PlannedStack) else None
-    return Hold(HoldReason.MIXED, more) if situation.counting and more else None
+    plan = situation.plan if isinstance(situation.plan, PlannedStack) else PlannedStack()
+    if situation.counting and plan.carried_along:
+        return Hold(HoldReason.MIXED, f"The apply would also move or import: {_listed(plan.carried_along)}.")
+    # Beside a change that waits they are a part of it.
+    return _beyond_the_drift(plan) if drifted else None
 
 
 def pending_change(situation: Situation) -> Hold | None:
@@ -116,16 +119,16 @@ def _protection_of(policy: Policy) -> Callable[[RuledFinding], Hold | None]:
     return protection
 
 
-def _more_than_findings(plan: PlannedStack) -> str | None:
-    if plan.carried_along:
-        return f"The apply would also move or import: {_listed(plan.carried_along)}."
+def _beyond_the_drift(plan: PlannedStack) -> Hold | None:
     if plan.late_reads:
-        return (
+        return Hold(
+            HoldReason.MIXED,
             f"Only the apply reads {_listed(plan.late_reads)}: no plan shows what it would make of that, and nobody has "
-            "deployed it."
+            "deployed it.",
         )
     if plan.changed_outputs:
-        return f"The apply would also leave other outputs in the state: {_listed(plan.changed_outputs)}."
+        outputs = _listed(plan.changed_outputs)
+        return Hold(HoldReason.MIXED, f"The apply would also leave other outputs in the state: {outputs}.")
     return None
 
 

@@ -132,6 +132,7 @@ TABLE: list[tuple[Condition, Situation, bool, str]] = [
     (plan_conditions.mixed, situation(plan=planned(drift(), late_reads=("data.a.b",))), True, "data that the apply reads"),
     (plan_conditions.mixed, situation(plan=planned(drift(), changed_outputs=("a",))), True, "another output"),
     (plan_conditions.mixed, situation(plan=planned(STALE, changed_outputs=("a",))), False, "an output, and no drift"),
+    (plan_conditions.mixed, situation(plan=planned(PENDING, changed_outputs=("a",))), False, "an output of a pending change"),
     (plan_conditions.pending_change, plan(PENDING), True, "pending change alone"),
     (plan_conditions.pending_change, plan(drift()), False, "drift"),
     (conditions.blast_radius, changes(3, managed=3), False, "three of three"),
