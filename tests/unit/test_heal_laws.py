@@ -259,6 +259,8 @@ async def _live(
         assert row.step is not HealStep.NOT_CONVERGED or cut_off
 
 
+SOON: Final = {"after the apply", "its lock"}
+"""Moments at which a deploy of the same resources and outputs would pass for the end of the apply."""
 MOMENTS: Final = ["before the plan", "before the apply", "after the apply", "after a death", *DEEDS]
 
 
@@ -276,15 +278,29 @@ MOMENTS: Final = ["before the plan", "before the apply", "after the apply", "aft
     ),
     moment=st.sampled_from(MOMENTS),
     rules=st.dictionaries(st.sampled_from(["ssh", "rdp", "other"]), st.sampled_from(["Allow", "Ask"])),
+    outputs=st.sampled_from([None, "another"]),
 )
 def test_a_deploy_that_is_not_on_record_is_neither_undone_nor_put_on_record(
-    clicks: set[str], moves_serial: bool, death: Any, cut_off: CutOff | None, moment: str, rules: dict[str, str]
+    clicks: set[str],
+    moves_serial: bool,
+    death: Any,
+    cut_off: CutOff | None,
+    moment: str,
+    rules: dict[str, str],
+    outputs: str | None,
 ) -> None:
-    asyncio.run(_live_with_a_deploy(clicks, moves_serial, death, cut_off, moment, rules))
+    assume(outputs or moment not in SOON)
+    asyncio.run(_live_with_a_deploy(clicks, moves_serial, death, cut_off, moment, rules, outputs))
 
 
 async def _live_with_a_deploy(
-    clicks: set[str], moves_serial: bool, death: Any, cut_off: CutOff | None, moment: str, rules: dict[str, str]
+    clicks: set[str],
+    moves_serial: bool,
+    death: Any,
+    cut_off: CutOff | None,
+    moment: str,
+    rules: dict[str, str],
+    outputs: str | None,
 ) -> None:
     bench = HealBench()
     message = await bench.clicked(*clicks)
@@ -293,7 +309,7 @@ async def _live_with_a_deploy(
 
     def deploy() -> None:
         if not left:
-            bench.cloud.deploy_by_hand("another", **rules)
+            bench.cloud.deploy_by_hand(outputs, **rules)
             left.update(bench.cloud.real)
 
     def on_put(row: HealRow) -> None:
