@@ -44,7 +44,7 @@ _FIRST_STEPS: Final = {
     Verdict.UNVERIFIABLE: "Deploy {market}/{stack} by its pipeline, or put it on record as it is with `trueup adopt`.",
 }
 _AHEAD_IN_TIME: Final = (
-    "Nothing to do where the last run of {market}/{stack} changed nothing; else deploy it again by its pipeline."
+    "Nothing to do if the last run of {market}/{stack} changed nothing; otherwise deploy it again by its pipeline."
 )
 """Of `registry_ahead` in tier 3, where no two records agree and there is nothing to repair."""
 
