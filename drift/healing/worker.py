@@ -10,10 +10,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from drift.brakes import Brakes, read_pauses
+from drift.brakes import Brakes
 from drift.checks import finding_fingerprints, touched
-from drift.fleet import Fleet
-from drift.healing.approvals import read_approvals
+from drift.healing.braking import read_brakes, with_the_last_word
 from drift.healing.entry import LedgerEntry
 from drift.healing.judging import (
     GONE_OVER,
@@ -29,7 +28,6 @@ from drift.healing.lock_watch import LockWatch, has_had_the_lock
 from drift.healing.messages import Refusal, read_message, unlike_the_ledger
 from drift.healing.resuming import is_as_left, left_by
 from drift.observing import Look, StackObserver
-from drift.past import Past, read_past
 from drift.planned import Deployed
 from drift.policy import InvalidPolicy, Policy
 from drift.situation import Inconclusive, Unread
@@ -210,12 +208,7 @@ class Healer:
         await entry.judged(finding_fingerprints(plan.findings))
         _insist_on(lease, entry.row)
         await entry.applying()
-        latest = replace(
-            brakes,
-            policy=await self.read_policy(),
-            pauses=await read_pauses(self.ledger),
-            refusals=(await self._past(entry.row, plan)).refusals,
-        )
+        latest = await with_the_last_word(brakes, entry.row, plan, read_policy=self.read_policy, ledger=self.ledger)
         end = why_held(look.seen, latest, now=self.clock())
         if end:
             await entry.stopped(end.note, end.reason, applying_since=was_applying_since)
@@ -272,25 +265,8 @@ class Healer:
         await entry.end(end.step, end.note, end.reason)
 
     async def _brakes(self, row: HealRow, seen: StackObservation) -> Brakes:
-        plan = seen.plan or PlannedStack()
-        fleet = Fleet()
-        if seen.plan:
-            fleet.add(seen.market, plan.fleet_fingerprints)
-        await fleet.add_others(self.checks, apart_from={seen.name}, now=self.clock())
-        past = await self._past(row, plan)
-        return Brakes(
-            policy=await self.read_policy(),
-            pauses=await read_pauses(self.ledger),
-            heals=past.heals,
-            fleet=fleet.spread(plan.fleet_fingerprints),
-            refusals=past.refusals,
-            approvals=await read_approvals(self.ledger, row),
-        )
-
-    async def _past(self, row: HealRow, plan: PlannedStack) -> Past:
-        job = row.job
-        return await read_past(
-            self.ledger, market=job.market, stack=job.stack, findings=plan.findings, job_id=job.job_id
+        return await read_brakes(
+            row, seen, read_policy=self.read_policy, ledger=self.ledger, checks=self.checks, now=self.clock()
         )
 
 
