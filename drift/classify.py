@@ -64,7 +64,10 @@ def _leaves_open(planned: PlannedObject) -> bool:
 
 
 def _unexplained(outputs: Iterable[ChangedOutput], findings: Iterable[Finding]) -> tuple[str, ...]:
-    """Those that are not made of what was deleted outside alone, and unknown until that is there again."""
+    """Those that are not made of what was deleted outside alone, and unknown until that is there again.
+
+    One that is made of nothing, and unknown, is a function's, such as the time: any apply leaves another, drift or not.
+    """
     kinds: dict[str, set[FindingKind]] = {}
     created = set()
     for finding in findings:
@@ -76,7 +79,7 @@ def _unexplained(outputs: Iterable[ChangedOutput], findings: Iterable[Finding]) 
     return tuple(
         output.name
         for output in outputs
-        if not (output.is_unknown and output.references and output.references <= remade)
+        if not (output.is_unknown and output.references is not None and output.references <= remade)
     )
 
 

@@ -16,12 +16,12 @@ _READ_FOR_A_CHECK: Final = "read_because_check_nested"
 class ChangedOutput:
     """An output of the root module that the apply would leave in the state as another than it is there now.
 
-    ``references`` are resources and others that its value is made of, without their instances and attributes.
-    ``is_unknown`` is whether some of it is known only once it is applied.
+    ``references`` are resources and others that its value is made of, without their instances and attributes; None where the
+    configuration does not say. ``is_unknown`` is whether some of it is known only once it is applied.
     """
 
     name: str
-    references: frozenset[str]
+    references: frozenset[str] | None
     is_unknown: bool
 
 
@@ -55,7 +55,7 @@ def changed_outputs(plan: PlanDocument) -> tuple[ChangedOutput, ...]:
     return tuple(
         ChangedOutput(
             name=name,
-            references=frozenset(map(_block_of, _references(outputs, name))),
+            references=_references(outputs[name]) if name in outputs else None,
             is_unknown=says_true(value_of(changed[name].after_unknown)),
         )
         for name in sorted(changed)
@@ -71,9 +71,10 @@ def _provisioned(prefix: str, module: ModuleDocument) -> Iterator[str]:
             yield from _provisioned(f"{prefix}module.{name}.", call.module)
 
 
-def _references(outputs: dict[str, ConfiguredOutputDocument], name: str) -> list[str]:
-    expression = outputs[name].expression if name in outputs else None
-    return (expression.references if expression else None) or []
+def _references(output: ConfiguredOutputDocument) -> frozenset[str] | None:
+    if output.expression is None:
+        return None
+    return frozenset(map(_block_of, output.expression.references or ()))
 
 
 def _block_of(reference: str) -> str:

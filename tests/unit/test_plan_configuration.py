@@ -134,6 +134,23 @@ class TestAnOutput:
         )
         assert found.changed_outputs == ()
 
+    @pytest.mark.parametrize("beside", [([CLICKED], [UNDONE]), ([GONE], [MADE_ANEW])], ids=["a click", "what is gone"])
+    def test_of_nothing_is_not_told_where_it_is_not_known_yet_as_a_time_is(self, beside: Any) -> None:
+        found = classified(*beside, output_changes=output(True), configuration=made_of())
+        assert found.changed_outputs == ()
+
+    @pytest.mark.parametrize(
+        ("unknown", "configuration"),
+        [
+            pytest.param(False, made_of(), id="known, of nothing"),
+            pytest.param(True, {"root_module": {"outputs": {}}}, id="not in the configuration"),
+            pytest.param(True, {"root_module": {"outputs": {"a": {}}}}, id="without an expression"),
+        ],
+    )
+    def test_is_told_where_it_is_no_functions(self, unknown: bool, configuration: Any) -> None:
+        found = classified([CLICKED], [UNDONE], output_changes=output(unknown), configuration=configuration)
+        assert found.changed_outputs == ("a",)
+
     @pytest.mark.parametrize(
         ("unknown", "references"),
         [
@@ -142,7 +159,6 @@ class TestAnOutput:
             pytest.param(True, [RULE, "local.x"], id="also of a local value"),
             pytest.param(True, [RULE, "module.m.id", "module.m"], id="also of a module"),
             pytest.param(True, ["azurerm_lb.a.id", "azurerm_lb.a"], id="of another resource"),
-            pytest.param(True, [], id="of nothing, as a time is"),
         ],
     )
     def test_is_told_beside_what_is_made_anew_where_it_is(self, unknown: bool, references: list[str]) -> None:
