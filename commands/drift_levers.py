@@ -95,7 +95,9 @@ def approve(
 
 
 def reject(job: JobArgument, reason: ReasonOption, by: ByOption = None, estate: EstateOption = None) -> int:
-    """Say no to a job that waits: no check queues it again. The drift stays, and every check tells of it.
+    """Say no to a job that waits: no check queues it again, and no other job undoes the same.
+
+    The drift stays, and every check tells of it.
 
     Exit status: 0 it is rejected, 1 refused or failed.
     """
@@ -103,7 +105,7 @@ def reject(job: JobArgument, reason: ReasonOption, by: ByOption = None, estate: 
 
 
 def retry(job: JobArgument, reason: ReasonOption, by: ByOption = None, estate: EstateOption = None) -> int:
-    """Queue a job again that has ended without having healed: it failed, was held, expired or did not converge.
+    """Queue a job again that has ended without having healed: it failed, was held, expired, did not converge, or was rejected.
 
     Exit status: 0 it is queued, 1 refused or failed.
     """

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
-HELP_OPTIONS: Final = {"help_option_names": ["-h", "--help"]}
+HELP_OPTIONS: Final = {"help_option_names": ["--help", "-h"]}
 """Settings of the outermost context: the commands below take them over."""
 
 

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from drift.freeze import open_until, parse_cron, parse_duration
-from drift.policy_rules import NameGlobs, Rule, RuleAction, TextGlobs, TypeGlobs, Why, matches_any, matches_glob
+from drift.policy_rules import NameGlobs, Rule, TextGlobs, TypeGlobs, Why, matches_any, matches_glob
 from records.heals import HealMode
 from records.policy_source import POLICY_BLOB, Path, line_of
 
@@ -145,16 +145,13 @@ class IdleBrake:
 
 
 def idle_brakes(policy: Policy, markets: Collection[str]) -> Iterator[IdleBrake]:
-    """Of kill switch, freeze windows, and the modes and rules that withhold anything: what fits none of these markets."""
+    """Of kill switch and freeze windows: what fits none of these markets.
+
+    Modes and rules are not among them: they may well stand for markets to come, or that were there.
+    """
     switch = policy.kill_switch
     brakes = [("kill_switch", switch.market)] if switch else []
     brakes += [(f"freeze_windows[{n}]", window.market) for n, window in enumerate(policy.freeze_windows)]
-    brakes += [
-        (f"heal_mode_by_market[{n}]", entry.market)
-        for n, entry in enumerate(policy.heal_mode_by_market)
-        if entry.mode is not HealMode.ON
-    ]
-    brakes += [(f"rules[{n}]", rule.market) for n, rule in enumerate(policy.rules) if rule.do is not RuleAction.HEAL]
     for name, globs in brakes:
         for glob in globs:
             if not any(matches_glob(glob, market) for market in markets):

@@ -35,7 +35,7 @@ def bad_tracker_name(market: str, stack: str) -> Fault:
     return Fault(
         code=FaultCode.INVALID_NAME,
         record=RecordKind.TRACKER,
-        blob=tracker_blob(market, shown_name(stack)),
+        blob=tracker_blob(market, stack),
         message="the file is no stack's name: lower-case letters, digits and '-', 63 at most",
         remedy="Delete the blob, or rename it and the stack in the registry to match.",
     )

@@ -13,7 +13,7 @@ from records.findings import Finding, FindingKind
 from records.heal_ledger import HealRow
 from records.plan_checks import PlannedStack
 from records.readings import StateHead
-from records.terraform import Applied, Cause, FailedApply
+from records.terraform import Applied, Cause, FailedApply, Reach
 from records.verdicts import Verdict
 
 _LEFT: Final = frozenset({FindingKind.PORTAL_DRIFT, FindingKind.PENDING_CHANGE})
@@ -27,9 +27,9 @@ def left_by(apply: Applied | FailedApply, *, judged: StateHead, state: StateHead
     """The serial of the ``state`` that there is when an apply has ended, if the apply can have left it; else None.
 
     A plan is applied to the state that it was made on, or not at all, and a serial counts the writes of its state. Where an
-    apply is not known to have finished a change, Terraform may have refused the plan; where its state was lost, it wrote none.
+    apply is not known to have begun a change, Terraform may have refused the plan; where its state was lost, it wrote none.
     """
-    if isinstance(apply, FailedApply) and (apply.changed == 0 or apply.failure.cause is Cause.STATE_LOST):
+    if isinstance(apply, FailedApply) and (apply.reach is not Reach.BEGUN or apply.failure.cause is Cause.STATE_LOST):
         return None
     is_within_reach = judged.serial <= state.serial <= judged.serial + apply.most_writes
     return state.serial if is_within_reach and state.lineage == judged.lineage else None

@@ -67,7 +67,7 @@ async def finish_run(service: CheckService, request: FinishRequest) -> CheckRunR
         # Before the row says that the run has ended: told twice is better than never.
         await service.telemetry.checks_ended(row=row, checks=checks, problems=tally.problems)
     await service.runs.save_run(row=row)
-    await _prune(service, row, names)
+    await _prune(service, row, names, knows_all_stacks=not plan.problems)
     return row
 
 
@@ -117,11 +117,11 @@ def _without_values(check: StackCheck) -> StackCheck:
     return check.model_copy(update={"findings": findings})
 
 
-async def _prune(service: CheckService, row: CheckRunRow, names: set[str]) -> None:
+async def _prune(service: CheckService, row: CheckRunRow, names: set[str], *, knows_all_stacks: bool) -> None:
     """Removes what is too old, and the latest of stacks that are no more. What cannot be removed today is another day."""
     with suppress(StoreError):
         oldest_kept = service.oldest_kept(row.started_at)
-        if row.scope.is_whole_estate and not row.problem_count:
+        if row.scope.is_whole_estate and knows_all_stacks:
             async for sketch in service.checks.sketches():
                 if sketch.name not in names:
                     await service.checks.forget(market=sketch.market, stack=sketch.stack)

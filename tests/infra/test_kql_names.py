@@ -17,13 +17,13 @@ from records.faults import FaultCode, RecordKind
 from records.heal_ledger import HealStep
 from records.plan_checks import Decision, HoldReason
 from records.runs import RunStatus
-from records.verdicts import Verdict
+from records.verdicts import Severity, Verdict
 from tests.world.commands import ROOT
 
 QUERIES: Final = sorted([*(ROOT / "infra/alerts").rglob("*.kql"), *(ROOT / "infra/workbook").glob("*.kql")])
 TELEMETRY: Final = (ROOT / "docs/telemetry.md").read_text(encoding="utf-8")
 
-ENUMS: Final = (Decision, FaultCode, HealStep, HoldReason, RecordKind, RunStatus, Verdict)
+ENUMS: Final = (Decision, FaultCode, HealStep, HoldReason, RecordKind, RunStatus, Severity, Verdict)
 PARTS_OF_A_DATE: Final = {"day"}
 
 _ATTRIBUTE: Final = re.compile(r'Properties\["([^"]+)"\]')

@@ -148,15 +148,16 @@ def test_a_change_that_waits_is_ours_only_where_an_apply_has_failed_before_it_ca
     changed=st.integers(0, 2),
     most_writes=st.integers(1, 3),
     cause=st.sampled_from(Cause),
+    reach=st.sampled_from(Reach),
 )
 def test_no_state_is_an_applys_that_it_cannot_have_left(
-    serial: int, lineage: str | None, changed: int, most_writes: int, cause: Cause
+    serial: int, lineage: str | None, changed: int, most_writes: int, cause: Cause, reach: Reach
 ) -> None:
-    failed = FailedApply(failure=inconclusive(cause), reach=Reach.BEGUN, changed=changed, most_writes=most_writes)
+    failed = FailedApply(failure=inconclusive(cause), reach=reach, changed=changed, most_writes=most_writes)
     judged, state = StateHead(serial=SERIAL, lineage="the"), StateHead(serial=serial, lineage=lineage)
     can_be = lineage == "the" and SERIAL <= serial <= SERIAL + most_writes
     assert left_by(Applied(most_writes=most_writes), judged=judged, state=state) == (serial if can_be else None)
-    can_have_written = changed > 0 and cause is not Cause.STATE_LOST
+    can_have_written = reach is Reach.BEGUN and cause is not Cause.STATE_LOST
     assert left_by(failed, judged=judged, state=state) == (serial if can_be and can_have_written else None)
 
 

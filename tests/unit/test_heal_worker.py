@@ -170,10 +170,16 @@ class TestAnApplyThatFails:
         row = await bench.assert_held(message, HoldReason.INCONCLUSIVE, "no_room")
         assert (bench.steps, row.applied_at) == ([*HAPPY[:3], HealStep.HELD], ())
 
-    async def test_and_finished_nothing_though_it_wrote_the_state_is_a_persons(self, bench: HealBench) -> None:
-        """What had drifted is in the state, as it would be if somebody had deployed it."""
+    async def test_and_finished_nothing_though_it_wrote_the_state_is_put_on_record(self, bench: HealBench) -> None:
+        """It had begun a change, so Terraform had not refused its plan: what had drifted is in the state by its hand."""
         message = await bench.clicked()
         bench.cloud.cut_off = CutOff(after=0)
+        assert (await bench.heal(message)).step is HealStep.NOT_CONVERGED
+        assert await bench.verdict() is Verdict.HEALTHY
+
+    async def test_before_it_began_a_change_puts_nothing_on_record(self, bench: HealBench) -> None:
+        message = await bench.clicked()
+        bench.cloud.before_apply = lambda: bench.cloud.deploy_by_hand(None, ssh="Allow")
         row = await bench.heal(message)
         assert (row.step, row.reason) == (HealStep.HELD, HoldReason.RECORDS_DISAGREE)
         assert bench.world.blobs.writes == []
