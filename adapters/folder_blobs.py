@@ -79,8 +79,17 @@ class FolderBlobStore:
         with _blob_on_disk(container):
             is_the_estates_own = account_url is None
             if not folder.is_dir() and not (is_the_estates_own and container in self._made_by_writing):
+                self._refuse_link_to_nothing(folder, container)
                 raise ContainerMissingError(container, f"there is no folder {folder}")
         return folder
+
+    def _refuse_link_to_nothing(self, path: Path, place: object) -> None:
+        """Such a link is there, or leads there: only what is absent may count as absent."""
+        for part in (path, *path.parents):
+            if part == self._root:
+                return
+            if part.is_symlink() and not part.exists():
+                raise StoreUnavailableError(str(place), f"{part} is a link that leads to nothing")
 
     def _names(self, container: str, prefix: str) -> list[str]:
         folder = self._container(container, None)
@@ -92,9 +101,10 @@ class FolderBlobStore:
     def _read(self, place: BlobPlace, start_byte: int, length_bytes: int, if_match: str | None) -> BlobPart:
         path = self._container(place.container, place.account_url) / place.name
         with _blob_on_disk(place):
-            if os.path.lexists(path) and not path.is_file() and not path.is_dir():
-                # A link to nothing is there: only what is absent may count as absent.
-                raise StoreUnavailableError(str(place), "it is no regular file")
+            if not path.is_file() and not path.is_dir():
+                self._refuse_link_to_nothing(path, place)
+                if path.exists():
+                    raise StoreUnavailableError(str(place), "it is no regular file")
             for _ in range(_READ_ATTEMPTS):
                 with path.open("rb") as file:
                     before = os.fstat(file.fileno())

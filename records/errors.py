@@ -135,5 +135,9 @@ class StoreUnavailableError(StoreError):
     """Throttled, down, timed out or cut off, and still so after every retry."""
 
 
+class UnreadableRowError(StoreUnavailableError):
+    """Storage gave a row of ours, and this version cannot read it."""
+
+
 class NotSignedInError(StoreUnavailableError):
     """No identity could sign in, so that storage was not even asked."""

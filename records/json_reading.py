@@ -6,7 +6,8 @@ pydantic's own messages are used for what is wrong, never its echo of the input:
 import codecs
 import json
 import math
-from typing import Annotated, Final, NoReturn, TypeVar
+from collections.abc import Iterator
+from typing import Annotated, Final, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -86,21 +87,40 @@ def _check_is_plain(content: bytes, *, kind: RecordKind, blob: str) -> None:
     Raises:
         RecordError: a key that stands twice in one object, as after a bad merge; a number that JSON or a float does not have.
     """
+    value = json.loads(content, object_pairs_hook=_Pairs, parse_float=float, parse_constant=float, parse_int=str)
+    if found := next(_doubtful(value, ""), None):
+        field, what, remedy = found
+        raise RecordError(
+            Fault(
+                code=FaultCode.INVALID_FIELD,
+                record=kind,
+                blob=blob,
+                field=field,
+                message=f"{field} {what}",
+                remedy=remedy,
+            )
+        )
 
-    def refuse(what: str, remedy: str) -> NoReturn:
-        raise RecordError(Fault(code=FaultCode.INVALID_FIELD, record=kind, blob=blob, message=what, remedy=remedy))
 
-    def once(pairs: list[tuple[str, object]]) -> None:
-        keys = [key for key, _ in pairs]
-        if len(set(keys)) < len(keys):
-            twice = next(key for key in keys if keys.count(key) > 1)
-            refuse(f"{json.dumps(twice[:_SHOWN_CHARACTERS])} stands twice in one object", "Keep the one that is right.")
+class _Pairs(list[tuple[str, object]]):
+    """An object with all the keys that were written."""
 
-    def finite(number: str) -> None:
-        if not math.isfinite(float(number)):
-            refuse("it holds a number that is not finite", "Write a finite number, or none.")
 
-    json.loads(content, object_pairs_hook=once, parse_float=finite, parse_constant=finite, parse_int=str)
+def _doubtful(value: object, path: str) -> Iterator[tuple[str, str, str]]:
+    """The paths of keys that stand twice and of numbers that are not finite; what is wrong, and the remedy."""
+    if isinstance(value, _Pairs):
+        seen = set()
+        for key, below in value:
+            field = f"{path}.{key[:_SHOWN_CHARACTERS]}".removeprefix(".")
+            if key in seen:
+                yield field, "stands twice in its object", f"Keep the {field} that is right."
+            seen.add(key)
+            yield from _doubtful(below, field)
+    elif isinstance(value, list):
+        for index, below in enumerate(value):
+            yield from _doubtful(below, f"{path}{_step(index)}")
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield path, "is a number that is not finite", f"Write a finite number as {path}, or none."
 
 
 def fault_of(error: ValidationError, *, kind: RecordKind, blob: str, under: str = "") -> Fault:

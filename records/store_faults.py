@@ -12,6 +12,7 @@ from records.errors import (
     RecordError,
     StoreError,
     StoreUnavailableError,
+    UnreadableRowError,
 )
 from records.faults import Fault, FaultCode, RecordKind
 
@@ -52,6 +53,11 @@ _MEANINGS: Final[dict[type[StoreError], _Meaning]] = {
         FaultCode.UNAVAILABLE,
         "storage did not give or take it, after every retry",
         "Check the storage account's health and throttling metrics, then run again.",
+    ),
+    UnreadableRowError: _Meaning(
+        FaultCode.UNAVAILABLE,
+        "a row of it cannot be read",
+        "Run the version of trueup that wrote the row, or delete it: docs/runbook.md#a-row-that-cannot-be-read.",
     ),
     NotSignedInError: _Meaning(
         FaultCode.UNAVAILABLE,

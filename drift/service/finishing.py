@@ -119,11 +119,12 @@ def _without_values(check: StackCheck) -> StackCheck:
 
 async def _prune(service: CheckService, row: CheckRunRow, names: set[str], *, knows_all_stacks: bool) -> None:
     """Removes what is too old, and the latest of stacks that are no more. What cannot be removed today is another day."""
-    with suppress(StoreError):
-        oldest_kept = service.oldest_kept(row.started_at)
-        if row.scope.is_whole_estate and knows_all_stacks:
+    if row.scope.is_whole_estate and knows_all_stacks:
+        with suppress(StoreError):
             async for sketch in service.checks.sketches():
                 if sketch.name not in names:
                     await service.checks.forget(market=sketch.market, stack=sketch.stack)
+    with suppress(StoreError):
+        oldest_kept = service.oldest_kept(row.started_at)
         await service.checks.prune(started_before=oldest_kept)
         await prune_old_runs(service.runs, service.work, started_before=oldest_kept)

@@ -702,8 +702,11 @@ class TestAFolder:
     async def test_is_there_and_unreadable_where_a_link_leads_to_nothing(self, tmp_path: Path) -> None:
         (tmp_path / "trackers").mkdir()
         (tmp_path / "trackers" / "x.json").symlink_to(tmp_path / "gone.json")
-        with pytest.raises(StoreUnavailableError, match="no regular file"):
-            await FolderBlobStore(tmp_path).read(BlobPlace(container="trackers", name="x.json"), length_bytes=1)
+        (tmp_path / "trackers" / "de").symlink_to(tmp_path / "gone")
+        (tmp_path / "config").symlink_to(tmp_path / "gone")
+        for container, name in (("trackers", "x.json"), ("trackers", "de/app.json"), ("config", "policy.yaml")):
+            with pytest.raises(StoreUnavailableError, match="a link that leads to nothing"):
+                await FolderBlobStore(tmp_path).read(BlobPlace(container=container, name=name), length_bytes=1)
 
     async def test_is_not_written_where_something_else_is_in_the_way(self, tmp_path: Path) -> None:
         store = FolderBlobStore(tmp_path)

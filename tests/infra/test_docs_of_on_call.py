@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from adapters.table_names import HEALS_TABLE, RECORD_LOG_TABLE
+from adapters.table_names import HEALS_TABLE, PLAN_CHECKS_TABLE, RECORD_LOG_TABLE
 from drift.service.starting import INSTANCES
 from reconcile.service.identity import daily_run
 from records.heals import POISON_QUEUE
@@ -57,7 +57,7 @@ def test_names_are_those_of_infra() -> None:
     functions = set(re.findall(r"--function-name (\w+)", RUNBOOK))
     assert functions == {"get_run", "start_run"}
     assert all(f'"{function}"' in infra("duties.tf") for function in functions)
-    assert set(re.findall(r"--table-name (\w+)", RUNBOOK)) == {HEALS_TABLE, RECORD_LOG_TABLE}
+    assert set(re.findall(r"--table-name (\w+)", RUNBOOK)) == {HEALS_TABLE, PLAN_CHECKS_TABLE, RECORD_LOG_TABLE}
     assert set(re.findall(r"--queue-name ([\w-]+)", RUNBOOK)) == {POISON_QUEUE}
     assert f"lock:metadata.{LOCK_METADATA_KEY}" in RUNBOOK
 
