@@ -16,7 +16,7 @@ _READ_FOR_A_CHECK: Final = "read_because_check_nested"
 class ChangedOutput:
     """An output of the root module that the apply would leave in the state as another than it is there now.
 
-    ``references`` are resources and others that its value is made of, without their instances and attributes; None where the
+    ``references`` are the blocks of resources and others that its value is made of, through modules; None where the
     configuration does not say. ``is_unknown`` is whether some of it is known only once it is applied.
     """
 
@@ -55,7 +55,7 @@ def changed_outputs(plan: PlanDocument) -> tuple[ChangedOutput, ...]:
     return tuple(
         ChangedOutput(
             name=name,
-            references=_references(outputs[name]) if name in outputs else None,
+            references=_references(outputs[name], root) if root and name in outputs else None,
             is_unknown=says_true(value_of(changed[name].after_unknown)),
         )
         for name in sorted(changed)
@@ -71,12 +71,34 @@ def _provisioned(prefix: str, module: ModuleDocument) -> Iterator[str]:
             yield from _provisioned(f"{prefix}module.{name}.", call.module)
 
 
-def _references(output: ConfiguredOutputDocument) -> frozenset[str] | None:
+def _references(output: ConfiguredOutputDocument, module: ModuleDocument, within: str = "") -> frozenset[str] | None:
     if output.expression is None:
         return None
-    return frozenset(map(_block_of, output.expression.references or ()))
+    found: set[str] = set()
+    for reference in map(configured, output.expression.references or ()):
+        match reference.split("."):
+            case ["var", *_] if not within:
+                # Of the root module: as it was deployed.
+                continue
+            case ["module", name, result, *_]:
+                inner = _of_a_module(module, name, result, f"{within}module.{name}.")
+                found |= {f"{within}{reference}"} if inner is None else inner
+            case ["module", name] if _says_which_result(output, name):
+                continue
+            case [first, second, *_]:
+                found.add(f"{within}{first}.{second}")
+            case _:
+                found.add(f"{within}{reference}")
+    return frozenset(found)
 
 
-def _block_of(reference: str) -> str:
-    """Of a resource of the root module its type and name; of anything else what no resource is called."""
-    return ".".join(configured(reference).split(".")[:2])
+def _of_a_module(caller: ModuleDocument, name: str, result: str, within: str) -> frozenset[str] | None:
+    call = (caller.module_calls or {}).get(name)
+    output = (call.module.outputs or {}).get(result) if call and call.module else None
+    return _references(output, call.module, within) if output and call and call.module else None
+
+
+def _says_which_result(output: ConfiguredOutputDocument, module: str) -> bool:
+    """Terraform names a module beside each of its results that is referred to."""
+    references = (output.expression.references if output.expression else None) or ()
+    return any(configured(reference).startswith(f"module.{module}.") for reference in references)

@@ -157,13 +157,32 @@ class TestAnOutput:
             pytest.param(False, [RULE], id="known"),
             pytest.param(True, [RULE, "data.a.b.name", "data.a.b"], id="also of a data source"),
             pytest.param(True, [RULE, "local.x"], id="also of a local value"),
-            pytest.param(True, [RULE, "module.m.id", "module.m"], id="also of a module"),
+            pytest.param(True, [RULE, "module.m.id", "module.m"], id="also of a module that is not told"),
+            pytest.param(True, [RULE, "module.m"], id="also of a whole module"),
             pytest.param(True, ["azurerm_lb.a.id", "azurerm_lb.a"], id="of another resource"),
         ],
     )
     def test_is_told_beside_what_is_made_anew_where_it_is(self, unknown: bool, references: list[str]) -> None:
         found = classified([GONE], [MADE_ANEW], output_changes=output(unknown), configuration=made_of(*references))
         assert found.changed_outputs == ("a",)
+
+    @pytest.mark.parametrize(
+        ("inner", "told"),
+        [
+            pytest.param([f"{RULE}.id", RULE], (), id="of what is made anew in it"),
+            pytest.param([], (), id="of nothing"),
+            pytest.param([f"{RULE}.id", RULE, "var.name"], ("a",), id="also of what it was given"),
+            pytest.param(["data.a.b.id", "data.a.b"], ("a",), id="of data in it"),
+        ],
+    )
+    def test_of_a_module_is_what_that_module_makes_it_of(self, inner: list[str], told: tuple[str, ...]) -> None:
+        address = f"module.m[0].{RULE}"
+        drift, change = resource(DELETE, DENY, address=address), resource(CREATE, None, DENY, address=address)
+        configuration = made_of("module.m[0].id", "module.m[0]", "module.m", "var.environment")
+        module = {"outputs": {"id": {"expression": {"references": inner}}}}
+        configuration["root_module"]["module_calls"] = {"m": {"module": module}}
+        found = classified([drift], [change], output_changes=output(True), configuration=configuration)
+        assert found.changed_outputs == told
 
     def test_is_told_where_another_instance_has_drifted_and_is_left_so(self) -> None:
         drift = [resource(DELETE, DENY, address=f"{RULE}[0]"), resource(UPDATE, DENY, ALLOW, address=f"{RULE}[1]")]
