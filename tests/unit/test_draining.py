@@ -9,7 +9,7 @@ import pytest
 
 from drift.healing.draining import Drained, drain
 from drift.healing.worker import Fate
-from records.errors import DiedTooOftenError, LeaseLostError, SettingsError, StoreUnavailableError
+from records.errors import DiedTooOftenError, LeaseLostError, SettingsError, StoreUnavailableError, UnreadableRowError
 from records.heal_ledger import HealRow, HealStep
 from records.heals import MOST_TRIES, HealJob
 from tests.fakes_healing import MemoryHealInbox, MemoryLease
@@ -147,7 +147,7 @@ class TestOneThatCannotBeHealed:
         bench.queue.messages.insert(0, bench.queue.messages.pop())
         assert bench.queue.messages[0].body == broken
         outcomes = await bench.drain()
-        assert [type(error) for error in outcomes] == [StoreUnavailableError, type(None), type(None), type(None)]
+        assert [type(error) for error in outcomes] == [UnreadableRowError, type(None), type(None), type(None)]
         assert [message.body for message in bench.queue.messages] == [broken]
         assert bench.cloud.applies == [{SSH: "Deny"}]
 
