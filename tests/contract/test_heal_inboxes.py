@@ -239,6 +239,7 @@ class TestAMessage:
             await message.done()
         assert await finish_all(world.inbox) == [(body(later), 1)]
 
+    @pytest.mark.slow
     async def test_with_a_delay_comes_after_it(self, world: World) -> None:
         await world.queue.send(job=job(), delay_seconds=2)
         await world.queue.send(job=job(2))
@@ -355,6 +356,7 @@ class TestAzure:
             assert azure.count() == 0
 
     @pytest.mark.parametrize("action", [AnswerStatus(500, "InternalError"), AnswerStatus(503, "ServerBusy")])
+    @pytest.mark.slow
     async def test_a_renewal_that_fails_is_made_up_for_by_the_next(
         self, azurite: Azurite, proxy: FaultProxy, action: Action
     ) -> None:
@@ -407,6 +409,7 @@ class TestAzure:
                 assert message.tries == 2
                 await message.done()
 
+    @pytest.mark.slow
     async def test_a_message_is_not_hidden_beyond_its_expiry(self, azurite: Azurite, proxy: FaultProxy) -> None:
         visibility = Visibility(seconds=300, renewed_every_seconds=0.3)
         async with in_azurite(azurite, through=proxy.url, visibility=visibility) as azure:

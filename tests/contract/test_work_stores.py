@@ -372,6 +372,7 @@ class TestAnOutcome:
         await save(world, world.outcome("plan"), world.outcome("page"))
         assert len([page async for page in world.store.pages(run_id=RUN, digest="d1")]) == len(PAGES)
 
+    @pytest.mark.slow
     async def test_is_counted_once_for_each_of_1200_markets(self, markets: World) -> None:
         names = [f"market-{number:04d}" for number in range(1200)]
         await asyncio.gather(*(save(markets, MarketOutcome(market=name)) for name in names))

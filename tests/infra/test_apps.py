@@ -238,6 +238,7 @@ def test_settings_without_a_key_are_removed_after_each_write_of_an_app(deployed:
         assert "--resource-group rg-contoso" in each
 
 
+@pytest.mark.slow
 def test_a_package_is_sent_to_each_app_once_and_again_when_it_has_changed(cli_config: Path, tmp_path: Path) -> None:
     package = tmp_path / "trueup.zip"
 

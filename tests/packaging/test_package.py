@@ -158,6 +158,7 @@ def test_terraform_takes_its_zip_by_the_hash_that_a_registry_gives(packaged: Pac
         assert done.returncode == status, done.stderr
 
 
+@pytest.mark.slow
 def test_the_same_is_built_again_byte_for_byte(packaged: Packaged, tmp_path: Path) -> None:
     copy = shutil.copytree(packaged.order.source, tmp_path / "elsewhere")
     for path in copy.rglob("*"):
@@ -166,6 +167,7 @@ def test_the_same_is_built_again_byte_for_byte(packaged: Packaged, tmp_path: Pat
     assert again.file.read_bytes() == packaged.built.file.read_bytes()
 
 
+@pytest.mark.slow
 def test_what_is_not_as_it_was_committed_goes_in_where_that_is_asked_for_and_it_says_so(
     packaged: Packaged, tmp_path: Path
 ) -> None:
