@@ -54,7 +54,7 @@ def audit_pins(
     holds no configuration, beside others that do.
 
     Raises:
-        ConfigurationError: a place or the library cannot be read, or nothing at all was there to be audited.
+        ConfigurationError: a place or the library cannot be read, or no place holds configuration and no trackers were read.
     """
     file = library.read_file()
     kinds = frozenset(BlockKind) if file else frozenset({BlockKind.MODULE})

@@ -13,12 +13,12 @@ from posixpath import join
 from typing import Final
 from zipfile import BadZipFile, ZipFile
 
+from adapters.provider_locks import LOCK_FILE
 from records.errors import RecordError
 from records.names import market_and_stack_of_tracker_blob
 from records.tracker import Bundle, parse_tracker
 from scripts.package.errors import PackageError
 
-LOCK_FILE: Final = ".terraform.lock.hcl"
 _BLOCK = re.compile(r'^provider "([^"]*)" \{\n(.*?)^\}', re.MULTILINE | re.DOTALL)
 _SOURCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?/[A-Za-z0-9][A-Za-z0-9_-]*/[A-Za-z0-9][A-Za-z0-9_-]*")
 _VERSION = re.compile(r'^\s*version\s*=\s*"([0-9][0-9A-Za-z.+-]*)"', re.MULTILINE)

@@ -15,9 +15,10 @@ from zipfile import ZipFile, ZipInfo
 
 import pytest
 
+from adapters.provider_locks import LOCK_FILE
 from scripts.package.build import Order
 from scripts.package.errors import PackageError
-from scripts.package.provider_locks import LOCK_FILE, locks_in, locks_of_estate, parse_lock
+from scripts.package.provider_locks import locks_in, locks_of_estate, parse_lock
 from scripts.package.terraform_release import Pin, read_pin, terraform_program
 from tests.packaging.packages import (
     DEPENDENCY,
